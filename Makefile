@@ -1,0 +1,65 @@
+# `make demo` and `make test` need Python 3.11 or later and nothing else.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   := .demo
+STORE  := sqlite:///$(DEMO)/mlflow.db
+BOOK   := $(DEMO)/observation.ipynb
+JOBS   ?= 2
+
+export MLFLOW_DISABLE_TELEMETRY ?= true
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo lab test lint types unit format bench-quick clean
+
+help:  ## Show what there is.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.installed  ## Train demo runs, write a notebook about them and execute it.
+	@test -f $(DEMO)/mlflow.db || $(BIN)/create-demo-runs --tracking-uri $(STORE) >/dev/null
+	@$(BIN)/create-observation-notebook --tracking-uri $(STORE) --experiment qualia-demo --all \
+		--output $(BOOK) --overwrite --execute --no-input --quiet
+	@echo "Open it in JupyterLab: make lab"
+
+lab: $(VENV)/.lab  ## Open the demo notebook in JupyterLab.
+	$(BIN)/jupyter lab $(BOOK)
+
+test: lint types unit  ## Everything that CI checks.
+
+lint: $(VENV)/.test  ## Ruff: rules and format, section templates included.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test  ## mypy --strict on the package.
+	$(BIN)/mypy
+
+unit: $(VENV)/.test  ## pytest, warnings as errors.
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+format: $(VENV)/.test  ## Format and fix what can be fixed.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-quick: $(VENV)/.installed  ## Time the commands; prints a table.
+	$(BIN)/python benchmarks/commands.py
+
+clean:  ## Remove what make made.
+	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; found $$($(PYTHON) --version). Use: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.lab: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[lab]'
+	@touch $@

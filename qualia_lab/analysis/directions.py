@@ -1,0 +1,63 @@
+"""Whether more or less of a metric is better, as far as its name tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+Direction = Literal["min", "max"]
+
+# Words of metric names in scikit-learn, Keras, Lightning, MLflow's evaluators and LLM logging.
+_LESS = frozenset(
+    """
+    bce bpc bpd brier ce cer cost deviance divergence duration entropy err error errors fid
+    hinge kl latency logloss loss losses mad mae mape ms mse msle nll perplexity ppl regret
+    rmse rmsle seconds smape time toxicity wer
+    """.split()  # noqa: SIM905
+)
+_MORE = frozenset(
+    """
+    acc accuracy ap auc auprc auroc bleu correlation dice f1 fbeta hit iou kappa likelihood
+    map mcc meteor mrr ndcg pearson precision psnr r2 recall reward roc rouge score
+    sensitivity spearman specificity ssim throughput
+    """.split()  # noqa: SIM905
+)
+_SQUASHED_LESS = re.compile(r"(loss|error|logloss)(@?\d+)?$")
+_SQUASHED_MORE = re.compile(r"(accuracy|precision|recall|score)(@?\d+)?$")
+
+
+def direction(metric: str) -> Direction | None:
+    """``"min"`` where less is better, ``"max"`` where more is, None where the name does not tell.
+
+    The words of the name decide, the last one first: ``val_loss`` is a loss, ``error_accuracy``
+    an accuracy. System metrics (``system/...``) have no direction.
+    """
+    if metric.startswith("system/"):
+        return None
+    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", metric).lower()
+    words = [word for word in re.split(r"[^a-z0-9]+", spaced) if word]
+    for word in reversed(words):
+        if word in _LESS or _SQUASHED_LESS.search(word):
+            return "min"
+        if word in _MORE or _SQUASHED_MORE.search(word):
+            return "max"
+    return None
+
+
+def ranked(metrics: Mapping[str, int]) -> list[str]:
+    """Metrics in the order in which they tell runs apart, the most telling first.
+
+    Model metrics stand before system metrics, those whose direction is known before others, those
+    of held-out data before those of training, those that more runs share first; then by name.
+
+    Args:
+        metrics: metric -> how many runs logged it.
+    """
+
+    def rank(name: str) -> tuple[bool, bool, bool, int, str]:
+        held_out = name.lower().startswith(("val", "test", "eval", "holdout"))
+        unknown = direction(name) is None
+        return (name.startswith("system/"), unknown, not held_out, -metrics[name], name)
+
+    return sorted(metrics, key=rank)

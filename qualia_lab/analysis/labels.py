@@ -1,0 +1,79 @@
+"""How runs, times, sizes and numbers are written in tables and charts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from qualia_lab.text import visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from qualia_lab.model import RunSet
+
+_NAME_CHARACTERS = 40
+_ID_CHARACTERS = 8
+
+
+def run_labels(runs: RunSet) -> dict[str, str]:
+    """Run id -> a label no other run has: its name, with the start of its id where names repeat."""
+    names = {run_id: plain(name) for run_id, name in runs.runs["name"].items()}
+    shared = {name for name in names.values() if list(names.values()).count(name) > 1}
+    return {
+        str(run_id): f"{name} ({str(run_id)[:_ID_CHARACTERS]})".strip()
+        if name in shared or not name
+        else name
+        for run_id, name in names.items()
+    }
+
+
+def plain(value: object, most: int = _NAME_CHARACTERS) -> str:
+    """A logged string on one line, nothing hidden; empty for a missing one."""
+    return visible(value, most) if isinstance(value, str) else ""
+
+
+def when(time: pd.Timestamp) -> str:
+    """A time to the second, in UTC; empty for a missing one."""
+    return f"{time:%Y-%m-%d %H:%M:%S}" if time == time else ""
+
+
+def how_long(duration: pd.Timedelta) -> str:
+    """A duration in its two largest units, such as ``3 m 20 s``; empty for a missing one."""
+    if duration != duration:
+        return ""
+    seconds = duration.total_seconds()
+    sign, seconds = ("-" if seconds < 0 else ""), abs(seconds)
+    if seconds < 10:
+        return f"{sign}{seconds:.2f} s"
+    if seconds < 60:
+        return f"{sign}{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{sign}{minutes} m {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{sign}{hours} h {minutes} m"
+    days, hours = divmod(hours, 24)
+    return f"{sign}{days:,} d {hours} h"
+
+
+def how_large(size: int | None) -> str:
+    """A size in bytes, kB, MB or GB (powers of 1000); empty when unknown."""
+    if size is None:
+        return ""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:,.1f} {unit}"
+    return f"{size:,} bytes"
+
+
+def number(value: float) -> str:
+    """A number with five significant digits; ``NaN`` and ``inf`` by name."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if value == int(value) and abs(value) < 10**9:
+        return f"{value:,.0f}"
+    return f"{value:.5g}"

@@ -1,0 +1,100 @@
+"""What a cell can show besides a table: a note, a report of several tables, a figure."""
+
+from __future__ import annotations
+
+import html
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure as _Figure
+
+from qualia_lab.analysis.labels import number
+from qualia_lab.text import markdown, visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+DPI = 120
+# Okabe and Ito's colours, which colour-blind readers tell apart (jfly.uni-koeln.de/color), less
+# yellow, which is too faint for lines on white; then the same with another line style.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LINE_STYLES = ("-", "--", ":")
+GREY = "#9a9a9a"
+INK = "#333333"
+_SIDE_BY_SIDE = "display: flex; flex-wrap: wrap; gap: 0 2.5em; align-items: flex-start"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence or several lines that a cell shows. The text may come from anybody."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "\n".join(visible(line) for line in self.text.splitlines())
+
+    def _repr_markdown_(self) -> str:
+        return "  \n".join(markdown(line) for line in self.text.splitlines())
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Tables under their captions, and a last line for what there was nothing of."""
+
+    tables: Sequence[tuple[str, pd.DataFrame]]
+    absent: str = ""
+
+    def __repr__(self) -> str:
+        parts = [f"{caption}\n{table.to_string()}" for caption, table in self.tables]
+        return "\n\n".join([*parts, self.absent]).strip()
+
+    def _repr_html_(self) -> str:
+        # The classes keep MathJax from typesetting what somebody logged between dollar signs.
+        parts = [f'<div class="tex2jax_ignore mathjax_ignore" style="{_SIDE_BY_SIDE}">']
+        for caption, table in self.tables:
+            # One column of values explains itself.
+            header = list(table.columns) != ["value"]
+            shown = table.to_html(border=0, index_names=False, header=header, float_format=number)
+            if not len(table.select_dtypes("number").columns):
+                shown = shown.replace("<td>", '<td style="text-align: left">')
+                shown = shown.replace("<th>", '<th style="text-align: left">')
+            parts.append(f"<div><h4>{html.escape(caption)}</h4>{shown}</div>")
+        parts.append("</div>")
+        if self.absent:
+            parts.append(f"<p><em>{html.escape(visible(self.absent))}</em></p>")
+        return "\n".join(parts)
+
+
+class Figure(_Figure):
+    """A matplotlib figure that shows itself in any front end, whatever the backend.
+
+    It belongs to no pyplot state, so that it is shown once and freed with its last name.
+    """
+
+    def __init__(self, alt: str, **keywords: Any) -> None:
+        super().__init__(dpi=DPI, layout="constrained", facecolor="white", **keywords)
+        self.alt = visible(alt)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        buffer = io.BytesIO()
+        with warnings.catch_warnings():
+            # A name in a script that the font lacks is drawn as boxes; that is all there is to say.
+            warnings.filterwarnings("ignore", message="Glyph")
+            self.savefig(buffer, format="png", dpi=DPI)
+        return {"image/png": buffer.getvalue(), "text/plain": self.alt}
+
+
+def dress(axes: Axes, title: str) -> None:
+    """The look that all charts share."""
+    axes.set_title(title, loc="left", fontsize=10, color=INK, parse_math=False)
+    axes.grid(True, color="#e6e6e6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#bbbbbb")
+    axes.tick_params(colors=INK, labelsize=8)

@@ -1,0 +1,114 @@
+"""All runs at a glance."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from qualia_lab.analysis.directions import direction
+from qualia_lab.analysis.labels import how_long, number, plain, run_labels, when
+from qualia_lab.analysis.show import Note
+from qualia_lab.errors import QualiaError
+from qualia_lab.model import RunSet
+
+# Listing artifacts is a request a run; beyond this it is left to the run's own section.
+_MOST_LISTED = 50
+
+
+def overview(runs: RunSet, metric: str | None = None) -> pd.DataFrame:
+    """A row a run: status, start, duration, parent, how much it logged, and one metric.
+
+    Args:
+        runs: the runs, kept in their order.
+        metric: a metric whose last value is shown as the last column.
+
+    Returns:
+        Indexed by the run's label; ``<NA>`` where a run did not log the metric. ``artifacts``
+        counts files; it is missing where they could not be listed, and left out beyond 50 runs,
+        where listing them would take a request each.
+    """
+    labels = run_labels(runs)
+    frame = runs.runs
+    logged = runs.latest["run_id"].value_counts()
+    table = pd.DataFrame(
+        {
+            "status": frame["status"],
+            "started (UTC)": [when(time) for time in frame["started"]],
+            "duration": [how_long(time) for time in frame["duration"]],
+            "parent": [labels.get(one, plain(one)) for one in frame["parent"]],
+            "params": runs.params.notna().sum(axis=1).astype("int64"),
+            "metrics": logged.reindex(frame.index, fill_value=0).astype("int64"),
+        },
+        index=frame.index,
+    )
+    if len(runs) <= _MOST_LISTED:
+        table["artifacts"] = pd.array([_files(runs, run) for run in frame.index], dtype="Int64")
+    if metric is not None and metric in runs.metric_names:
+        logged_it = set(runs.latest["run_id"][runs.latest["metric"] == metric])
+        # Logged as NaN and not logged are two things, and only a masked array keeps them apart.
+        table[plain(metric)] = pd.arrays.FloatingArray(
+            runs.metrics[metric].to_numpy(), ~frame.index.isin(logged_it)
+        )
+    table.index = pd.Index([labels[run] for run in table.index])
+    return table.rename_axis(columns="run")
+
+
+def headline(runs: RunSet, metric: str | None = None) -> Note:
+    """How many runs ended how, and which is best by ``metric``; what is missing is said."""
+    counts = runs.runs["status"].value_counts()
+    states = ", ".join(f"{count:,} {str(status).lower()}" for status, count in counts.items())
+    lines = [f"{len(runs):,} run{'s' if len(runs) > 1 else ''}: {states}."]
+    if metric is not None:
+        lines.append(_best(runs, metric))
+    if runs.coverage.missing or runs.coverage.warnings:
+        lines.append(f"{runs.coverage}.")
+    return Note("\n".join(lines))
+
+
+def frames(runs: RunSet) -> pd.DataFrame:
+    """The frames of a ``RunSet`` by name, with their shapes and what they hold."""
+    rows = [
+        ("runs.runs", runs.runs.shape, "a row a run: name, status, times, user, source"),
+        ("runs.params", runs.params.shape, "a row a run, a column a param (strings as logged)"),
+        ("runs.metrics", runs.metrics.shape, "a row a run, a column a metric (last value)"),
+        ("runs.tags", runs.tags.shape, "a row a run, a column a tag"),
+        ("runs.datasets", runs.datasets.shape, "a row a logged input: name, digest, context"),
+        ("runs.history()", "on call", "a row a logged point: run_id, metric, step, time, value"),
+    ]
+    cells = [(_shape(shape), holds) for _, shape, holds in rows]
+    table = pd.DataFrame(cells, columns=["shape", "holds"], index=[row[0] for row in rows])
+    return table.rename_axis(columns="frame")
+
+
+def _shape(shape: object) -> str:
+    return f"{shape[0]:,} × {shape[1]:,}" if isinstance(shape, tuple) else str(shape)
+
+
+def _files(runs: RunSet, run_id: str) -> int | None:
+    try:
+        listed = runs.artifacts(run_id)
+    except QualiaError:
+        return None
+    return None if listed.problem else len(listed.files)
+
+
+def _best(runs: RunSet, metric: str) -> str:
+    name = plain(metric)
+    better = direction(metric)
+    if metric not in runs.metric_names:
+        return f"No run logged {name}."
+    values = runs.metrics[metric]
+    finite = values[[math.isfinite(value) for value in values]]
+    if better is None:
+        return f"Whether more or less of {name} is better is not known from its name."
+    if finite.empty:
+        return f"No run has a finite last value of {name}."
+    best = str(finite.idxmin() if better == "min" else finite.idxmax())
+    line = f"Best {name}: {number(finite[best])} by {run_labels(runs)[best]}"
+    ties = int((finite == finite[best]).sum()) - 1
+    if ties:
+        line += f" and {ties:,} more"
+    return (
+        f"{line} ({'lowest' if better == 'min' else 'highest'} last value of {len(finite):,} runs)."
+    )

@@ -1,0 +1,186 @@
+"""What every command shares: where it prints, how it fails, and when it may ask.
+
+stdout carries the result; everything else goes to stderr. Text that others chose is shown through
+``show``, never as markup.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from qualia_lab import secrets
+from qualia_lab.errors import QualiaError, UsageError
+from qualia_lab.text import visible
+
+if TYPE_CHECKING:
+    import typer
+
+INTERRUPTED = 130
+TERMINATED = 143
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+class _Terminated(BaseException):
+    """SIGTERM, raised where the main thread is, so that files and kernels are cleaned up."""
+
+
+class Console:
+    """How much is said, and where.
+
+    Args:
+        quiet: say nothing but errors on stderr.
+        verbose: show the traceback of an error too.
+        as_json: the result is one JSON object.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, as_json: bool = False):
+        self.quiet = quiet
+        self.verbose = verbose
+        self.as_json = as_json
+
+    def say(self, text: str) -> None:
+        """A line for the person, on stderr."""
+        if not self.quiet:
+            print_to(sys.stderr, text)
+
+    def warn(self, text: str) -> None:
+        """A line that is shown even when quiet, on stderr."""
+        print_to(sys.stderr, f"Warning: {text}")
+
+    def result(self, text: str, record: dict[str, Any]) -> None:
+        """The result, on stdout: the text, or the record with ``--json``."""
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False) if self.as_json else text
+        print_to(sys.stdout, line)
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
+        """A bar on a terminal, and nothing elsewhere: call it with (done, total, what now)."""
+        if self.quiet or self.as_json or not sys.stderr.isatty():
+            yield lambda done, total, now: None
+            return
+        from rich.console import Console as Rich
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = [
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f} of {task.total:.0f}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[now]}", markup=False),
+        ]
+        with Progress(*columns, console=Rich(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=1, now="")
+            yield lambda done, total, now: bar.update(
+                task, completed=done, total=total, now=visible(now, 40)
+            )
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """A spinner on a terminal while something without counts goes on."""
+        if self.quiet or self.as_json or not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console as Rich
+        from rich.text import Text
+
+        with Rich(stderr=True).status(Text(what)):
+            yield
+
+
+def print_to(stream: Any, text: str) -> None:
+    """Print without secrets and hidden characters, whatever the encoding, even to a closed pipe."""
+    safe = "\n".join(visible(line) for line in secrets.scrub(text).split("\n"))
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        stream.write(safe.encode(encoding, "replace").decode(encoding) + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        # Whoever read us has gone; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def may_ask(no_input: bool) -> bool:
+    """Whether there is a person to ask: a terminal on both sides, and nobody said otherwise."""
+    if no_input or os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        return False
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def application(name: str, body: Callable[..., None], epilog: str) -> typer.Typer:
+    """A command of one function, the same as a front door and as a part of ``qualia-lab``."""
+    import typer
+
+    app = typer.Typer(
+        name=name,
+        add_completion=False,
+        context_settings=_CONTEXT,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.command(name, context_settings=_CONTEXT, epilog=epilog)(body)
+    return app
+
+
+def run(app: typer.Typer) -> NoReturn:
+    """The one error boundary: run a command and exit with a documented code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(standalone_mode=False)
+        code = 0
+    except QualiaError as error:
+        code = _report(error)
+    except KeyboardInterrupt:
+        print_to(sys.stderr, "\nStopped.")
+        code = INTERRUPTED
+    except _Terminated:
+        print_to(sys.stderr, "\nTerminated.")
+        code = TERMINATED
+    except Exception as error:
+        code = _usage_or_bug(error)
+    sys.exit(code)
+
+
+def _terminate(number: int, frame: Any) -> NoReturn:
+    raise _Terminated
+
+
+def _verbose() -> bool:
+    return any(arg in ("-v", "--verbose") for arg in sys.argv[1:])
+
+
+def _report(error: QualiaError) -> int:
+    if _verbose():
+        _print_traceback()
+    print_to(sys.stderr, f"Error: {error}")
+    if error.hint:
+        print_to(sys.stderr, error.hint)
+    return error.exit_code
+
+
+def _usage_or_bug(error: Exception) -> int:
+    """What typer raises for wrong flags (2) or a prompt that was left (130); else a bug (1)."""
+    kind = type(error).__name__
+    if kind in ("Abort", "Exit"):
+        return int(getattr(error, "exit_code", INTERRUPTED))
+    if hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
+        hint = f"Try: {context.command_path} --help" if context else ""
+        return _report(UsageError(error.format_message(), hint=hint))
+    if isinstance(error, MemoryError):
+        return _report(QualiaError("out of memory", hint="Choose fewer runs, for example --top."))
+    _print_traceback()
+    print_to(sys.stderr, f"Error: this is a bug in qualia-lab: {kind}: {error}")
+    print_to(sys.stderr, "Please report it with the lines above and the command.")
+    return 1
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    print_to(sys.stderr, traceback.format_exc().rstrip())

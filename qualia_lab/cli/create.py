@@ -1,0 +1,254 @@
+"""``create-observation-notebook``: choose runs, write a notebook, and run it when asked to."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qualia_lab.cli import console
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from qualia_lab.cli.choose import Flags
+    from qualia_lab.model import RunSet, Selection
+    from qualia_lab.notebook.execute import CellFailure
+
+_EPILOG = """Examples:
+
+  create-observation-notebook
+
+  create-observation-notebook --experiment qualia-demo --all --execute --no-input
+
+  create-observation-notebook --experiment churn --filter "metrics.val_loss < 0.3" --top 10
+
+  create-observation-notebook --run 3f2a91bc --run 77d0e1f4 -o notebooks/two.ipynb
+
+  cut -d, -f1 chosen.csv | create-observation-notebook --run - --no-input
+
+Exit codes: 0 done, 2 usage, 4 server unreachable, 5 not allowed, 6 nothing found, 7 output exists,
+8 the notebook ran with errors (it is saved), 130 stopped.
+"""
+
+
+def create(
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI", help="Default: MLFLOW_TRACKING_URI, then MLflow's own default."
+        ),
+    ] = None,
+    experiment: Annotated[
+        list[str] | None, typer.Option(metavar="NAME|ID", help="Repeatable.")
+    ] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="A run id or a prefix of it (4 or more); '-' reads ids from stdin. Repeatable.",
+        ),
+    ] = None,
+    all_runs: Annotated[bool, typer.Option("--all", help="All runs that match.")] = False,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", metavar="FILTER", help="In MLflow's search grammar.")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the newest N that match.")
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(metavar="NAME", help="The kind of notebook.")
+    ] = "observation",
+    section: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Only these sections, with those they build on. Repeatable."
+        ),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="An answer to a question of the kind. Repeatable."),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The notebook's heading.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="Default: notebooks/<slug of the title>.ipynb."
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace it; an edited one is kept as .bak.")
+    ] = False,
+    execute: Annotated[
+        bool, typer.Option("--execute", help="Run it in a fresh kernel and keep the outputs.")
+    ] = False,
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Ask nothing; take the defaults.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be written, and stop.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the path.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the traceback of an error.")
+    ] = False,
+) -> None:
+    """Write a Jupyter notebook about MLflow runs: overview, each run, comparison.
+
+    What no flag says is asked at a terminal; with --no-input, in a pipe or with CI set, the
+    defaults are taken and what has none is named.
+    """
+    from qualia_lab.cli.choose import Flags
+
+    flags = Flags(
+        tracking_uri=tracking_uri,
+        experiments=tuple(experiment or ()),
+        runs=tuple(run or ()),
+        all_runs=all_runs,
+        filter=filter_,
+        top=top,
+        kind=kind,
+        sections=tuple(section or ()),
+        params=tuple(param or ()),
+        title=title,
+        output=output,
+        overwrite=overwrite,
+        execute=execute,
+        ask=console.may_ask(no_input),
+        dry_run=dry_run,
+    )
+    _create(flags, console.Console(quiet=quiet, verbose=verbose, as_json=as_json))
+
+
+def _create(flags: Flags, out: console.Console) -> None:
+    from qualia_lab.cli.choose import Chooser
+    from qualia_lab.errors import NotebookFailedError
+    from qualia_lab.notebook.generator import NotebookGenerator
+    from qualia_lab.notebook.write import write_notebook
+
+    generator = NotebookGenerator()
+    chooser = Chooser(flags, generator.catalogue, out)
+    selection, runs = chooser.selection()
+    if flags.dry_run:
+        _show_plan(generator, selection, runs, out)
+        return
+    if flags.ask and not chooser.confirmed(selection, runs):
+        raise KeyboardInterrupt
+    for line in (*_gone(runs), *runs.coverage.warnings):
+        out.warn(line)
+    notebook = generator.generate(selection, runs)
+    backup = write_notebook(notebook, selection.output, overwrite=flags.overwrite)
+    if backup:
+        out.say(f"The notebook had been edited; it is kept as {backup}")
+    failure = _execute(notebook, selection, out) if flags.execute else None
+    record = {
+        "path": str(selection.output),
+        "kind": selection.kind,
+        "title": selection.title,
+        "runs": len(runs),
+        "of_runs": selection.of_runs,
+        "missing": list(runs.coverage.missing),
+        "warnings": list(runs.coverage.warnings),
+        "cells": len(notebook.cells),
+        "executed": flags.execute and failure is None,
+        "failed_cell": None if failure is None else failure.heading,
+        "command": _command(flags, selection),
+    }
+    out.result(str(selection.output), record)
+    out.say(f"Open it:    jupyter lab {shlex.quote(str(selection.output))}")
+    out.say(f"Same again: {record['command']}")
+    if failure:
+        raise NotebookFailedError(
+            f"cell {failure.number} of {failure.of}, under “{failure.heading}”: {failure.error}",
+            hint=f"The notebook is saved with what ran before: {selection.output}",
+        )
+
+
+def _execute(
+    notebook: NotebookNode, selection: Selection, out: console.Console
+) -> CellFailure | None:
+    from qualia_lab.notebook.execute import execute
+    from qualia_lab.notebook.write import write_notebook
+
+    folder = selection.output.absolute().parent
+    with out.progress("Executing") as advance:
+        failure = execute(
+            notebook, folder, lambda number, of, heading: advance(number - 1, of, heading)
+        )
+    write_notebook(notebook, selection.output, overwrite=True)
+    return failure
+
+
+def _gone(runs: RunSet) -> list[str]:
+    return [f"run {one} is gone from the store and left out" for one in runs.coverage.missing]
+
+
+def _show_plan(generator: Any, selection: Selection, runs: RunSet, out: console.Console) -> None:
+    plan = generator.plan(selection, runs)
+    sections = [
+        {
+            "section": planned.section.name,
+            "times": len(planned.items),
+            "left_out": planned.left_out,
+            "lacks": list(planned.lacks),
+        }
+        for planned in plan
+    ]
+    lines = [
+        f"Would write {selection.output}",
+        f"  title  {selection.title}",
+        f"  server {selection.tracking_uri}",
+        f"  runs   {_of(len(runs), selection.of_runs)}",
+    ]
+    for row in sections:
+        note = f" × {row['times']}" if row["times"] != 1 else ""
+        note += f", {row['left_out']} more only counted" if row["left_out"] else ""
+        note = f": says what is missing ({', '.join(row['lacks'])})" if row["lacks"] else note
+        lines.append(f"  - {row['section']}{note}")
+    record = {
+        "path": str(selection.output),
+        "kind": selection.kind,
+        "title": selection.title,
+        "tracking_uri": selection.tracking_uri,
+        "run_ids": list(selection.run_ids),
+        "of_runs": selection.of_runs,
+        "sections": sections,
+    }
+    out.result("\n".join(lines), record)
+
+
+def _of(count: int, of: int | None) -> str:
+    return f"{count:,}" if of is None else f"{count:,} of {of:,}"
+
+
+def _command(flags: Flags, selection: Selection) -> str:
+    """The command that makes the same notebook again without asking."""
+    words = ["create-observation-notebook", "--tracking-uri", selection.tracking_uri]
+    for name in selection.experiments:
+        words += ["--experiment", name]
+    if flags.by_query:
+        words += ["--all"] if flags.all_runs else []
+        words += ["--filter", flags.filter] if flags.filter else []
+        words += ["--top", str(flags.top)] if flags.top else []
+    else:
+        for run_id in selection.run_ids:
+            words += ["--run", run_id]
+    if selection.kind != "observation":
+        words += ["--kind", selection.kind]
+    for name in selection.sections:
+        words += ["--section", name]
+    for name, value in selection.parameters.items():
+        words += ["--param", f"{name}={value}"] if value is not None else []
+    words += ["--title", selection.title, "--output", str(selection.output)]
+    words += [flag for flag, on in (("--execute", flags.execute),) if on]
+    return shlex.join([*words, "--overwrite", "--no-input"])
+
+
+def main() -> None:
+    """Entry point of ``create-observation-notebook``."""
+    console.run(console.application("create-observation-notebook", create, _EPILOG))

@@ -1,0 +1,354 @@
+"""The records that pass between the rooms: what was asked, what was read, what is written.
+
+No I/O happens here and pandas is not imported: a ``RunSet`` holds frames that ``tracking`` made and
+fetches the rest through the ``Source`` that it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
+
+Answer = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """An MLflow experiment. ``active`` is False for a deleted one; times are ms since the epoch."""
+
+    experiment_id: str
+    name: str
+    active: bool = True
+    updated: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """One line of the list that a person chooses runs from. Times are ms since the epoch."""
+
+    run_id: str
+    name: str
+    experiment_id: str
+    status: str
+    started: int | None = None
+    ended: int | None = None
+    parent: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which runs of a store. No experiments means all active ones; no run ids means no such limit.
+
+    ``filter`` is MLflow's own grammar; ``since`` and ``until`` bound the start time, both
+    inclusive; ``order_by`` holds MLflow's order clauses; ``top`` cuts after ordering.
+    """
+
+    experiment_ids: tuple[str, ...] = ()
+    run_ids: tuple[str, ...] | None = None
+    filter: str = ""
+    statuses: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    order_by: tuple[str, ...] = ()
+    top: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What a person chose: everything that is needed to write the notebook again.
+
+    ``tracking_uri`` holds no password and is as the person gave it; ``run_ids`` is in the order
+    of the notebook; ``of_runs`` is how many runs the chosen experiments held.
+    """
+
+    tracking_uri: str
+    experiments: tuple[str, ...] = ()
+    run_ids: tuple[str, ...] = ()
+    of_runs: int | None = None
+    kind: str = "observation"
+    sections: tuple[str, ...] = ()
+    parameters: Mapping[str, Answer] = field(default_factory=dict)
+    title: str = ""
+    output: Path = Path()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """One file of a run: its path in the run's artifact folder and its size in bytes."""
+
+    path: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactList:
+    """The files of a run, sorted by path.
+
+    ``problem`` says why some or all could not be listed; ``cut`` is True when listing stopped at
+    its limit, so that there may be more.
+    """
+
+    files: tuple[Artifact, ...] = ()
+    problem: str = ""
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How much of what was asked for is here. ``missing`` holds the ids of runs that are gone."""
+
+    runs: int
+    of_runs: int
+    missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.runs:,} of {self.of_runs:,} runs loaded"]
+        if self.missing:
+            lines.append("gone from the store: " + ", ".join(self.missing))
+        return "\n".join([*lines, *self.warnings])
+
+
+class Source(Protocol):
+    """Where a ``RunSet`` fetches what it does not hold. Implemented in ``tracking``."""
+
+    def history(self, pairs: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+        """The points of these metrics of these runs (run_id -> metrics), as a long frame."""
+
+    def artifacts(self, run_id: str) -> ArtifactList:
+        """The files of one run."""
+
+    def read_artifact(self, run_id: str, path: str, most_bytes: int) -> bytes:
+        """The content of one file; raises ``QualiaError`` past ``most_bytes``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunSet:
+    """Runs as plain pandas.
+
+    Attributes:
+        runs: a row a run, indexed by ``run_id``: name, experiment, experiment_id, status, started
+            and ended (UTC), duration, user, parent (a run id), source, commit, dataset.
+        params: a row a run, a column a param; strings as logged, missing where not logged.
+        latest: the last value of each metric, long: run_id, metric, value. A metric logged as NaN
+            has a row, one that was not logged has none.
+        tags: a row a run, a column a tag, MLflow's own (``mlflow.*``) included.
+        datasets: a row an input: run_id, name, digest, context, source_type.
+        coverage: how many of how many runs.
+    """
+
+    runs: pd.DataFrame
+    params: pd.DataFrame
+    latest: pd.DataFrame
+    tags: pd.DataFrame
+    datasets: pd.DataFrame
+    coverage: Coverage
+    source: Source = field(repr=False)
+    _cache: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __repr__(self) -> str:
+        return f"RunSet: {self.coverage}"
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """The last value of each metric: a row a run, a column a metric (floats)."""
+        if "metrics" not in self._cache:
+            wide = self.latest.pivot(index="run_id", columns="metric", values="value")
+            wide = wide.reindex(index=self.runs.index, columns=self.metric_names)
+            wide.columns.name = None
+            self._cache["metrics"] = wide
+        frame: pd.DataFrame = self._cache["metrics"]
+        return frame
+
+    @property
+    def metric_names(self) -> list[str]:
+        """Every metric that a run logged, sorted by name."""
+        return sorted(self.latest["metric"].unique())
+
+    @property
+    def newest(self) -> pd.Timestamp | None:
+        """The newest time in the data: the last start or end of a run."""
+        times = [self.runs[column].max() for column in ("started", "ended")]
+        known = [time for time in times if time == time]  # NaT differs from itself
+        return max(known) if known else None
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """The facts (keys of ``FACTS``) that sections can need and that this data has."""
+        found = {
+            "runs": len(self.runs) > 0,
+            "two_runs": len(self.runs) > 1,
+            "params": not self.params.empty,
+            "metrics": not self.latest.empty,
+            "datasets": not self.datasets.empty,
+        }
+        return frozenset(fact for fact, here in found.items() if here)
+
+    def history(
+        self, metrics: str | Sequence[str] | None = None, run_ids: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Every logged point of some metrics, fetched on first use and then kept.
+
+        Args:
+            metrics: a metric or several; all by default.
+            run_ids: of these runs; all by default.
+
+        Returns:
+            A long frame: run_id, metric, step, timestamp (UTC), value; sorted by run (in the order
+            of ``runs``), metric, step, timestamp.
+        """
+        wanted = {metrics} if isinstance(metrics, str) else set(metrics or self.metric_names)
+        rows = self.latest[self.latest["metric"].isin(wanted)]
+        if run_ids is not None:
+            rows = rows[rows["run_id"].isin(set(run_ids))]
+        have: dict[str, dict[str, pd.DataFrame]] = self._cache.setdefault("history", {})
+        lacking: dict[str, list[str]] = {}
+        for run_id, metric in zip(rows["run_id"], rows["metric"], strict=True):
+            if metric not in have.get(run_id, ()):
+                lacking.setdefault(run_id, []).append(metric)
+        if lacking or not have:
+            fetched = self.source.history(lacking)
+            self._cache.setdefault("no_history", fetched.iloc[:0])
+            for run_id, names in lacking.items():
+                have.setdefault(run_id, {}).update(dict.fromkeys(names, fetched.iloc[:0]))
+            for key, points in fetched.groupby(["run_id", "metric"], sort=False):
+                run_id, metric = map(str, key)
+                have.setdefault(run_id, {})[metric] = points
+        return self._joined(rows, have)
+
+    def _joined(
+        self, rows: pd.DataFrame, have: Mapping[str, Mapping[str, pd.DataFrame]]
+    ) -> pd.DataFrame:
+        import pandas as pd
+
+        wanted: dict[str, list[str]] = {}
+        for run_id, metric in zip(rows["run_id"], rows["metric"], strict=True):
+            wanted.setdefault(run_id, []).append(metric)
+        parts = [
+            have[run_id][metric]
+            for run_id in self.runs.index
+            for metric in sorted(wanted.get(run_id, ()))
+        ]
+        full = [part for part in parts if len(part)]
+        if not full:
+            empty: pd.DataFrame = self._cache["no_history"]
+            return empty.copy()
+        return pd.concat(full, ignore_index=True)
+
+    def artifacts(self, run_id: str) -> ArtifactList:
+        """The files that a run logged, listed on first use."""
+        listed: dict[str, ArtifactList] = self._cache.setdefault("artifacts", {})
+        if run_id not in listed:
+            listed[run_id] = self.source.artifacts(run_id)
+        return listed[run_id]
+
+    def read_artifact(self, run_id: str, path: str, most_bytes: int = 20_000_000) -> bytes:
+        """The bytes of one artifact.
+
+        Raises:
+            QualiaError: it is gone, larger than ``most_bytes``, or may not be read.
+        """
+        return self.source.read_artifact(run_id, path, most_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Something that data can have: what is said where it is absent, and how to log it."""
+
+    missing: str
+    how: str
+
+
+FACTS: Mapping[str, Fact] = {
+    "runs": Fact(
+        missing="No run is selected.",
+        how="mlflow.start_run()",
+    ),
+    "two_runs": Fact(
+        missing="A comparison needs two runs or more; one is selected.",
+        how="Select more runs, for example with --all or a second --run.",
+    ),
+    "params": Fact(
+        missing="None of these runs logged a param.",
+        how='mlflow.log_param("learning_rate", 0.01)',
+    ),
+    "metrics": Fact(
+        missing="None of these runs logged a metric.",
+        how='mlflow.log_metric("val_loss", 0.31, step=1)',
+    ),
+    "datasets": Fact(
+        missing="None of these runs logged a data set.",
+        how='mlflow.log_input(mlflow.data.from_pandas(frame, name="train"), context="training")',
+    ),
+}
+
+Loop = Literal["run", "metric", "experiment"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A question of a kind.
+
+    ``choices`` is ``"metrics"`` (those of the chosen runs), a tuple of strings, or None for free
+    text; ``default`` is an answer, or ``"first"`` of the choices.
+    """
+
+    name: str
+    ask: str
+    choices: str | tuple[str, ...] | None = None
+    default: Answer = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One section file of a kind, without its ending, as the manifest names it.
+
+    ``needs`` are facts of ``RunSet.offers``; ``most`` bounds ``for_each``; a ``fixed`` section
+    stays in the notebook whatever sections are asked for, since the others build on it.
+    """
+
+    file: str
+    for_each: Loop | None = None
+    most: int | None = None
+    needs: tuple[str, ...] = ()
+    fixed: bool = False
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: the last part of the file's path."""
+        return self.file.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of notebook, as its manifest describes it."""
+
+    name: str
+    title: str
+    summary: str
+    min_runs: int
+    parameters: tuple[Parameter, ...]
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One cell of a notebook. ``id`` is unique in the notebook and the same for the same input."""
+
+    id: str
+    type: Literal["markdown", "code"]
+    source: str
+    tags: tuple[str, ...] = ()
+    section: str = ""

@@ -1,0 +1,286 @@
+"""From a selection and its runs to a notebook, the same bytes for the same input."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qualia_lab import __version__
+from qualia_lab.analysis.directions import ranked
+from qualia_lab.errors import TemplateError, TooFewRunsError, UsageError, known_list
+from qualia_lab.model import FACTS, Answer, Cell, Kind, RunSet, Section, Selection
+from qualia_lab.notebook import cells
+from qualia_lab.notebook.catalogue import Catalogue
+from qualia_lab.text import slug, visible, whole
+from qualia_lab.tracking import uris
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+_MISSING = Section(file="_shared/missing")
+_MORE = Section(file="_shared/more")
+_KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSection:
+    """One section of the plan: ``items`` are the runs, metrics or experiments it repeats for.
+
+    ``left_out`` counts those past the section's limit; ``lacks`` names the facts that the data
+    does not have, so that one cell stands in for the section.
+    """
+
+    section: Section
+    items: tuple[Mapping[str, Any], ...]
+    left_out: int = 0
+    lacks: tuple[str, ...] = ()
+
+
+class NotebookGenerator:
+    """Writes notebooks of the kinds in a catalogue."""
+
+    def __init__(self, catalogue: Catalogue | None = None) -> None:
+        self.catalogue = catalogue or Catalogue()
+
+    def plan(self, selection: Selection, runs: RunSet) -> list[PlannedSection]:
+        """What the notebook will hold, in order.
+
+        Raises:
+            TooFewRunsError: fewer runs than the kind needs.
+            UsageError: an unknown kind or section.
+        """
+        kind = self.catalogue.kind(selection.kind)
+        if len(runs) < kind.min_runs:
+            raise TooFewRunsError(
+                f"a notebook of kind {kind.name} needs {kind.min_runs} runs; {len(runs)} selected"
+            )
+        return [_planned(section, runs) for section in chosen(kind, selection.sections)]
+
+    def generate(self, selection: Selection, runs: RunSet) -> NotebookNode:
+        """The notebook, valid nbformat 4.5.
+
+        Raises:
+            QualiaError: as ``plan``, and ``TemplateError`` for a fault in a section file.
+        """
+        import nbformat
+
+        kind = self.catalogue.kind(selection.kind)
+        common = _context(kind, selection, runs)
+        written = [
+            cell
+            for planned in self.plan(selection, runs)
+            for cell in self._cells(kind, planned, common)
+        ]
+        notebook = nbformat.v4.new_notebook(
+            cells=[_node(cell) for cell in written],
+            metadata={
+                "kernelspec": dict(_KERNEL),
+                "language_info": {"name": "python"},
+                "qualia_lab": _recipe(selection),
+            },
+        )
+        nbformat.validate(notebook)
+        return notebook
+
+    def _cells(
+        self, kind: Kind, planned: PlannedSection, common: Mapping[str, Any]
+    ) -> Iterator[Cell]:
+        section = planned.section
+        if planned.lacks:
+            missing = [
+                {"missing": FACTS[one].missing, "how": FACTS[one].how} for one in planned.lacks
+            ]
+            context = {**common, "heading": _heading(section), "facts": missing}
+            yield from self._rendered(kind, _MISSING, section.name, context)
+            return
+        for item in planned.items:
+            prefix = f"{section.name}-{item['key']}" if item else section.name
+            yield from self._rendered(kind, section, prefix, {**common, **item})
+        if planned.left_out:
+            context = {
+                **common,
+                "heading": _heading(section),
+                "shown": len(planned.items),
+                "left_out": planned.left_out,
+                "noun": section.for_each,
+            }
+            yield from self._rendered(kind, _MORE, f"{section.name}-more", context)
+
+    def _rendered(
+        self, kind: Kind, section: Section, prefix: str, context: Mapping[str, Any]
+    ) -> Iterator[Cell]:
+        where = section.file + ".py.j2"
+        templates = cells.split(self.catalogue.source(kind, section.file), where)
+        for number, template in enumerate(templates, 1):
+            source = whole(cells.render(template, context, where))
+            if template.type == "code":
+                try:
+                    ast.parse(source)
+                except SyntaxError as error:  # the encoders make this impossible; never write it
+                    raise TemplateError(f"{where}: rendered to invalid Python: {error}") from error
+            yield Cell(
+                id=f"{slug(prefix, 'cell')[:58].replace('.', '-')}-{number}",
+                type=template.type,
+                source=source,
+                tags=template.tags,
+                section=section.file,
+            )
+
+
+def chosen(kind: Kind, names: tuple[str, ...]) -> list[Section]:
+    """The sections of a kind that are asked for (all by default), with the fixed ones."""
+    known = [section.name for section in kind.sections]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"kind {kind.name} has no section {visible(name, 60)}",
+                hint=known_list(name, known),
+            )
+    return [one for one in kind.sections if not names or one.fixed or one.name in names]
+
+
+def answers(kind: Kind, given: Mapping[str, Answer], runs: RunSet) -> dict[str, Answer]:
+    """An answer for each question of the kind: as given, else its default for this data.
+
+    Raises:
+        UsageError: an answer to a question that the kind does not ask, or one that is no choice.
+    """
+    require_known(kind, given)
+    found: dict[str, Answer] = {}
+    for parameter in kind.parameters:
+        name = parameter.name
+        choices = options(parameter.choices, runs)
+        if name not in given:
+            first = choices[0] if choices else None
+            found[name] = first if parameter.default == "first" else parameter.default
+        elif choices is not None and given[name] not in choices:
+            raise UsageError(
+                f"param {name}: {visible(str(given[name]), 60)} is no choice",
+                hint=known_list(str(given[name]), choices),
+            )
+        else:
+            found[name] = given[name]
+    return found
+
+
+def require_known(kind: Kind, given: Iterable[str]) -> None:
+    """Raise ``UsageError`` for an answer to a question that the kind does not ask."""
+    known = [parameter.name for parameter in kind.parameters]
+    for name in given:
+        if name not in known:
+            raise UsageError(
+                f"kind {kind.name} has no param {visible(name, 60)}", hint=known_list(name, known)
+            )
+
+
+def options(choices: str | tuple[str, ...] | None, runs: RunSet) -> list[str] | None:
+    """The choices of a question for this data; None for free text."""
+    if choices == "metrics":
+        return ranked_metrics(runs)
+    return None if choices is None else list(choices)
+
+
+def ranked_metrics(runs: RunSet) -> list[str]:
+    """The metrics of the runs, those that tell runs apart best first."""
+    counts = runs.latest["metric"].value_counts()
+    return ranked({str(name): int(count) for name, count in counts.items()})
+
+
+def _planned(section: Section, runs: RunSet) -> PlannedSection:
+    lacks = tuple(fact for fact in section.needs if fact not in runs.offers)
+    if lacks or section.for_each is None:
+        return PlannedSection(section=section, items=() if lacks else ({},), lacks=lacks)
+    items = _items(section.for_each, runs)
+    shown = items[: section.most]
+    return PlannedSection(section=section, items=tuple(shown), left_out=len(items) - len(shown))
+
+
+def _items(loop: str, runs: RunSet) -> list[dict[str, Any]]:
+    """What a section repeats for; ``key`` makes the ids of its cells."""
+    if loop == "run":
+        names = zip(runs.runs.index, runs.runs["name"], runs.runs["status"], strict=True)
+        return [
+            {
+                "key": run_id[:12],
+                "run": {"run_id": run_id, "name": name or run_id, "status": status},
+            }
+            for run_id, name, status in names
+        ]
+    if loop == "metric":
+        return [{"key": _digest(name)[:12], "metric": name} for name in ranked_metrics(runs)]
+    pairs = runs.runs[["experiment_id", "experiment"]].drop_duplicates()
+    return [
+        {"key": slug(one), "experiment": {"experiment_id": one, "name": name}}
+        for one, name in zip(pairs["experiment_id"], pairs["experiment"], strict=True)
+    ]
+
+
+def _context(kind: Kind, selection: Selection, runs: RunSet) -> dict[str, Any]:
+    """What every section can use. ``parameters`` becomes the cell that Papermill reruns."""
+    newest = runs.newest
+    experiments = list(dict.fromkeys(runs.runs["experiment"]))
+    return {
+        "kind": {"name": kind.name, "title": kind.title, "summary": kind.summary},
+        "title": selection.title or f"{kind.title}: {', '.join(experiments)}",
+        "parameters": {
+            "tracking_uri": uris.for_notebook(selection.tracking_uri, selection.output.parent),
+            "run_ids": list(runs.runs.index),
+            **selection.parameters,
+        },
+        "experiments": experiments,
+        "n_runs": len(runs),
+        "of_runs": selection.of_runs,
+        "newest": "" if newest is None else f"{newest:%Y-%m-%d %H:%M:%S} UTC",
+        "version": __version__,
+    }
+
+
+def _recipe(selection: Selection) -> dict[str, Any]:
+    """What made the notebook, in its metadata: enough to make it again."""
+    return {
+        "version": __version__,
+        "kind": selection.kind,
+        "title": whole(selection.title),
+        "parameters": dict(selection.parameters),
+        "selection": {
+            "tracking_uri": uris.for_notebook(selection.tracking_uri, selection.output.parent),
+            "experiments": [whole(one) for one in selection.experiments],
+            "run_ids": list(selection.run_ids),
+            "of_runs": selection.of_runs,
+            "sections": list(selection.sections),
+        },
+    }
+
+
+def _node(cell: Cell) -> NotebookNode:
+    import nbformat
+
+    make = nbformat.v4.new_code_cell if cell.type == "code" else nbformat.v4.new_markdown_cell
+    metadata: dict[str, Any] = {
+        "qualia_lab": {"section": cell.section, "hash": _digest(cell.source)}
+    }
+    if cell.tags:
+        metadata["tags"] = list(cell.tags)
+    return make(source=cell.source, id=cell.id, metadata=metadata)
+
+
+def is_edited(notebook: Mapping[str, Any]) -> bool:
+    """Whether a person changed, added or removed a cell since it was generated."""
+    if "qualia_lab" not in notebook.get("metadata", {}):
+        return True
+    made = [cell.get("metadata", {}).get("qualia_lab", {}) for cell in notebook["cells"]]
+    return any(
+        own.get("hash") != _digest(cell["source"])
+        for own, cell in zip(made, notebook["cells"], strict=True)
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _heading(section: Section) -> str:
+    return section.name.replace("_", " ").capitalize()

@@ -1,0 +1,69 @@
+"""How text that somebody else chose is shown: nothing hidden, nothing active, nothing endless."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Control, format (bidi, zero-width), private, lone surrogate, line and paragraph separators.
+_INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+_NEWLINE_MARK = "⏎"
+_SLUG_BYTES = 100
+_MARKDOWN_CHARACTERS = 300
+
+
+def whole(text: str) -> str:
+    """``text`` with lone surrogates replaced by U+FFFD, so that it can be encoded as UTF-8."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def visible(text: str, most: int | None = None) -> str:
+    """``text`` on one line with nothing that hides.
+
+    Newlines become a mark; control, bidi, zero-width and surrogate characters become escapes
+    such as ``\\u202e``. Past ``most`` characters it is cut and its length is said.
+    """
+    shown = text if most is None else text[:most]
+    line = "".join(_shown(char) for char in shown.replace("\r\n", "\n"))
+    if len(shown) < len(text):
+        line += f"… ({len(text):,} characters)"
+    return line
+
+
+def markdown(text: str) -> str:
+    """Text for Markdown in which nothing is active, on one line.
+
+    Every ASCII character that is no letter, digit or single space becomes ``&#NN;`` (escaping HTML
+    alone leaves links and images alive); what hides becomes a visible escape; past 300 characters
+    it is cut and its length is said.
+    """
+    line = re.sub(r"\s+", " ", visible(text, _MARKDOWN_CHARACTERS)).strip()
+    return "".join(
+        char if char == " " or not char.isascii() or char.isalnum() else f"&#{ord(char)};"
+        for char in line
+    )
+
+
+def slug(text: str, default: str = "notebook") -> str:
+    """A file name of ``[a-z0-9._-]``, at most 100 bytes, with no leading dot or dash.
+
+    Letters with accents lose them; whatever else is outside the set becomes one dash.
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    kept = "".join(char if char.isalnum() or char in "._-" else "-" for char in plain)
+    while "--" in kept or ".." in kept:
+        kept = kept.replace("--", "-").replace("..", ".")
+    return kept[:_SLUG_BYTES].strip(".-_") or default
+
+
+def _shown(char: str) -> str:
+    if char.isascii() and char.isprintable():
+        return char
+    if char == "\n":
+        return _NEWLINE_MARK
+    if unicodedata.category(char) not in _INVISIBLE:
+        return char
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

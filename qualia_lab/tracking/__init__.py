@@ -1,0 +1,1 @@
+"""The only room that knows MLflow: it reads tracking stores and never writes to one."""

@@ -1,0 +1,130 @@
+"""The one place where what MLflow and its libraries raise becomes an error of this project."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qualia_lab import secrets
+from qualia_lab.errors import (
+    MissingPartError,
+    NotAllowedError,
+    NotFoundError,
+    QualiaError,
+    ServerError,
+    UsageError,
+)
+from qualia_lab.text import visible
+from qualia_lab.tracking import uris
+
+# MLflow waits four minutes for a refused connection by default (7 retries with growing pauses).
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+_START_SERVER = "Is it running? Check the address, or start one: mlflow server --port 5000"
+
+
+@contextmanager
+def limits() -> Iterator[None]:
+    """MLflow's own settings for the time of a call: fewer retries, no telemetry; then as before.
+
+    What a person set in the environment stands. MLflow logs what it raises as well; it is silent
+    meanwhile, since the caller says it once.
+    """
+    wanted = {**_PATIENCE, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    added = [name for name in wanted if name not in os.environ]
+    os.environ.update({name: wanted[name] for name in added})
+    logger = logging.getLogger("mlflow")
+    level = logger.level
+    if "mlflow" in sys.modules:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        if "mlflow" in sys.modules and logger.level == logging.CRITICAL:
+            logger.setLevel(level)
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def translate(uri: str, doing: str) -> Iterator[None]:
+    """Turn whatever a store's client raises while ``doing`` something into a ``QualiaError``."""
+    try:
+        with limits():
+            yield
+    except (QualiaError, KeyboardInterrupt):
+        raise
+    except ImportError as error:
+        raise MissingPartError(
+            f"{doing} {visible(uri, 200)} needs a package that is not installed: {error.name}",
+            hint="Install the driver of this database, for example: pip install psycopg2-binary",
+        ) from error
+    except Exception as error:
+        if not _is_foreign(error):
+            raise
+        raise _translated(error, uri, doing) from error
+
+
+def _is_foreign(error: Exception) -> bool:
+    """Whether a store or the network can have caused it, rather than a fault of this project."""
+    outside = ("mlflow", "google", "requests", "urllib3", "sqlalchemy", "sqlite3", "json")
+    rooms = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return bool(rooms & set(outside)) or isinstance(error, OSError | ValueError | UnicodeError)
+
+
+def _translated(error: Exception, uri: str, doing: str) -> QualiaError:
+    said = _first_line(error)
+    where = visible(uri, 200)
+    code = getattr(error, "error_code", "")
+    status = _http_status(error)
+    if code in ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED") or status in (
+        401,
+        403,
+    ):
+        return not_allowed(where, doing, said)
+    if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+        return NotFoundError(f"{doing} {where}: {said}")
+    if code == "INVALID_PARAMETER_VALUE":
+        return UsageError(f"{doing} {where}: {said}")
+    if "out-of-date database schema" in said:
+        return ServerError(
+            f"{where} has another schema version than the installed MLflow",
+            hint=f"Back it up, then: mlflow db upgrade {where}",
+        )
+    if uris.store_type(uri) == "http":
+        return ServerError(f"{doing} {where} failed: {said}", hint=_START_SERVER)
+    return ServerError(
+        f"{doing} {where} failed: {said}",
+        hint="Check that the store is an MLflow database that this person may read.",
+    )
+
+
+def not_allowed(where: str, doing: str, said: str) -> NotAllowedError:
+    """The store said 401 or 403: name the variables to set, or the server's own flag."""
+    if "Invalid Host header" in said:
+        hint = "The server does not accept this host name: start it with --allowed-hosts, or use "
+        hint += "the name it allows."
+    else:
+        hint = (
+            "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
+        )
+    return NotAllowedError(f"{doing} {where} is not allowed: {said}", hint=hint)
+
+
+def _http_status(error: Exception) -> int | None:
+    getter = getattr(error, "get_http_status_code", None)
+    response = getattr(error, "response", None)
+    if response is not None:
+        return int(response.status_code)
+    return int(getter()) if getter else None
+
+
+def _first_line(error: Exception) -> str:
+    text = secrets.scrub(str(error)).strip() or type(error).__name__
+    return visible(text.splitlines()[0], 300)

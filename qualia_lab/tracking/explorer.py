@@ -1,0 +1,129 @@
+"""What the command, the notebook and other people's code ask a tracking store through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from qualia_lab.errors import NotFoundError, UsageError, known_list
+from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo, RunSet, Selection
+from qualia_lab.text import visible
+from qualia_lab.tracking import frames, uris
+from qualia_lab.tracking.client import ClientReader
+from qualia_lab.tracking.reader import Reader
+
+_SHORTEST_PREFIX = 4
+_RUN_ID_LENGTH = 32
+
+
+class ArtifactExplorer:
+    """Experiments, runs and artifacts of one tracking store; it only reads.
+
+    Args:
+        tracking_uri: any URI MLflow knows; by default ``MLFLOW_TRACKING_URI``, then MLflow's own
+            default. A password in it is split off and kept in the environment alone.
+
+    Every method raises ``QualiaError``: ``ServerError`` for a store that does not answer,
+    ``NotAllowedError`` where it refuses, ``NotFoundError`` for what does not exist.
+    """
+
+    def __init__(self, tracking_uri: str | None = None) -> None:
+        self.tracking_uri = uris.enter(tracking_uri or uris.default())
+        self._reader: Reader = ClientReader(self.tracking_uri)
+
+    @cached_property
+    def _all_experiments(self) -> list[Experiment]:
+        return self._reader.experiments(deleted=True)
+
+    def experiments(self, *, deleted: bool = False) -> list[Experiment]:
+        """The experiments, the one with the newest activity first; deleted ones on request."""
+        return [one for one in self._all_experiments if deleted or one.active]
+
+    def experiment(self, name_or_id: str) -> Experiment:
+        """The active experiment of that name, or else of that id."""
+        active = self.experiments()
+        for found in (
+            [one for one in active if one.name == name_or_id],
+            [one for one in active if one.experiment_id == name_or_id],
+        ):
+            if found:
+                return found[0]
+        known = known_list(name_or_id, (one.name for one in active))
+        raise NotFoundError(f"no experiment {visible(name_or_id, 100)}", hint=known)
+
+    def runs(self, query: Query) -> list[RunInfo]:
+        """The runs that match, all of them, newest first unless the query orders otherwise."""
+        return self._reader.find(query)
+
+    def count(self, experiment_ids: Sequence[str]) -> int:
+        """How many active runs these experiments hold."""
+        return self._reader.count(experiment_ids)
+
+    def run_ids(self, given: Sequence[str], experiment_ids: Sequence[str] = ()) -> list[str]:
+        """Full run ids of what may be prefixes, in the order given, each once.
+
+        Raises:
+            UsageError: a prefix of under 4 characters, or one that fits several runs.
+            NotFoundError: no run begins with it.
+        """
+        for one in given:
+            if not one.isalnum() or len(one) < _SHORTEST_PREFIX:
+                raise UsageError(
+                    f"{visible(one, 60) or 'an empty string'} is no run id",
+                    hint=f"Give a run id or its first {_SHORTEST_PREFIX} characters or more.",
+                )
+        within = tuple(experiment_ids)
+        whole = [one for one in given if len(one) >= _RUN_ID_LENGTH]
+        found: dict[str, list[str]] = {}
+        if whole:
+            query = Query(experiment_ids=within, run_ids=tuple(whole))
+            found = {run.run_id: [run.run_id] for run in self._reader.find(query)}
+        for prefix in dict.fromkeys(one for one in given if one not in whole):
+            like = Query(experiment_ids=within, filter=f"attributes.run_id LIKE '{prefix}%'")
+            found[prefix] = [run.run_id for run in self._reader.find(like)]
+        return list(dict.fromkeys(_only(one, found.get(one, [])) for one in given))
+
+    def artifacts(self, run_id: str) -> ArtifactList:
+        """The files that a run logged."""
+        return self._reader.artifacts(run_id)
+
+    def load(self, selection: Selection | Query) -> RunSet:
+        """The chosen runs as frames; runs that are gone are named in ``RunSet.coverage``."""
+        query = selection if isinstance(selection, Query) else Query(run_ids=selection.run_ids)
+        return frames.run_set(
+            self._reader.load(query),
+            source=self._reader,
+            experiments={one.experiment_id: one.name for one in self._all_experiments},
+            run_ids=query.run_ids,
+        )
+
+
+def load(tracking_uri: str, run_ids: Sequence[str]) -> RunSet:
+    """What a notebook calls: these runs of that store, as frames.
+
+    Args:
+        tracking_uri: without a password; where ``MLFLOW_TRACKING_URI`` holds the same URI with
+            one, that is used, and MLflow's own variables for credentials count as ever.
+        run_ids: in the order that they should have.
+
+    Raises:
+        NotFoundError: none of the runs is there.
+    """
+    loaded = ArtifactExplorer(tracking_uri).load(Query(run_ids=tuple(dict.fromkeys(run_ids))))
+    if not len(loaded):
+        raise NotFoundError(
+            f"none of the {len(run_ids):,} runs is in {visible(tracking_uri, 200)}",
+            hint="Were they deleted, or is tracking_uri another store than it was?",
+        )
+    return loaded
+
+
+def _only(given: str, found: Sequence[str]) -> str:
+    if not found:
+        raise NotFoundError(
+            f"no run {visible(given, 60)}",
+            hint="It may be deleted, or lie in another experiment or store.",
+        )
+    if len(found) > 1:
+        raise UsageError(f"{given} fits {len(found):,} runs", hint=known_list(given, found))
+    return found[0]

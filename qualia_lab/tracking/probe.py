@@ -1,0 +1,69 @@
+"""A quick look whether a server is there at all, before MLflow is imported and waits for it."""
+
+from __future__ import annotations
+
+import os
+
+from qualia_lab.errors import ServerError
+from qualia_lab.text import visible
+from qualia_lab.tracking import boundary
+
+_CONNECT_SECONDS = 2.5
+_ANSWER_SECONDS = 20
+
+
+def probe(uri: str) -> None:
+    """Ask an ``http(s)`` tracking server for its version.
+
+    Args:
+        uri: with its password, when it has one.
+
+    Raises:
+        ServerError: nobody answers, or what answers is no MLflow server.
+        NotAllowedError: it wants credentials, or refuses the host name.
+    """
+    import requests
+
+    from qualia_lab.tracking.uris import without_password
+
+    where = without_password(uri)
+    with boundary.translate(where, "Connecting to"):
+        answer = requests.get(
+            uri.rstrip("/") + "/version",
+            timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
+            auth=_login(),
+            headers=_token(),
+            verify=_verify(),
+            cert=os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH"),
+        )
+    body = answer.text[:200].strip()
+    shown = visible(body, 80)
+    if answer.status_code in (401, 403):
+        raise boundary.not_allowed(visible(where, 200), "Reading", f"{answer.status_code} {shown}")
+    if answer.status_code == 404:
+        raise ServerError(
+            f"{visible(where, 200)} answers, but not as an MLflow server (404 for /version)",
+            hint="Is the base path right? Servers older than MLflow 1.30 are not supported.",
+        )
+    if answer.status_code != 200 or not body[:1].isdigit():
+        raise ServerError(
+            f"{visible(where, 200)} is no MLflow server: it answered {answer.status_code} {shown}",
+            hint="Check the address; a proxy or login page may stand in between.",
+        )
+
+
+def _login() -> tuple[str, str] | None:
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    return (user, password) if user and password else None
+
+
+def _token() -> dict[str, str]:
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token and not _login() else {}
+
+
+def _verify() -> bool | str:
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
+        return False
+    return os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True

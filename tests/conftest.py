@@ -1,0 +1,111 @@
+"""What the tests share: real stores, a real server, and the values that break things."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+
+HOSTILE = (
+    "quotes ' \" ''' \"\"\" `",
+    "back\\slash \\",
+    "two\nlines\r\nthree",
+    "{{ 7*7 }} {% raw %} {# x #}",
+    '"); import os #',
+    'x"\n# %%\nimport os',
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[x](javascript:alert(1))",
+    "![](http://host.invalid/beacon)",
+    "```mermaid\ngraph TD\n```",
+    "$\\href{javascript:alert(1)}{x}$ $x_1^2$ $",
+    "esc \x1b[31m bell \x07",
+    "\u202ertl\u2066 zero\u200bwidth line\u2028end",
+    "emoji \U0001f600 汉字 ñ",
+    "_leading underscore",
+    "n" * 3000,
+    "# heading | table | - [ ] task",
+    " ",
+)
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database: copying it is a hundred times faster than migrating one."""
+    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
+    code = f"import mlflow; mlflow.MlflowClient('sqlite:///{path}').search_experiments()"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=path.parent)
+    return path
+
+
+@pytest.fixture
+def empty_store(migrated: Path, tmp_path: Path) -> Path:
+    """A fresh store without runs: the path of its database."""
+    return Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
+
+
+@pytest.fixture(scope="session")
+def demo_store(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the five demo runs. Read it only."""
+    from qualia_lab.demo import create_demo_runs
+
+    path = Path(shutil.copy(migrated, tmp_path_factory.mktemp("demo") / "mlflow.db"))
+    create_demo_runs(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[str]:
+    """A real tracking server on loopback with the demo runs in it. Add to it, change nothing."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(migrated, folder / "mlflow.db")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+    try:
+        _wait_for(f"{url}/health", process, folder / "log")
+        from qualia_lab.demo import create_demo_runs
+
+        create_demo_runs(url, count=2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server died: {log.read_text()[-2000:]}")
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise RuntimeError(f"the server did not start: {log.read_text()[-2000:]}")
