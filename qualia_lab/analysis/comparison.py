@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from typing import Any
 
@@ -76,7 +77,10 @@ def mark_best(table: pd.DataFrame, metric: str | None = None) -> Styler:
     )
     # Unique labels are what Styler needs; two metrics may look alike once they are cut.
     cells.index = pd.Index(_distinct(list(cells.index)))
-    styler = cells.style.format(escape="html").set_uuid("best").set_caption(caption)
+    styler = cells.style.set_uuid("best").set_caption(html.escape(caption))
+    # Each of the three has to be told: Styler escapes nothing by itself.
+    styler.format(escape="html").format_index(escape="html", axis=0)
+    styler.format_index(escape="html", axis=1)
     styler.set_table_attributes('class="tex2jax_ignore mathjax_ignore"')
     return styler.map(lambda cell: "font-weight: bold" if _BEST_MARK in str(cell) else "")
 

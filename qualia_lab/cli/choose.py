@@ -93,7 +93,7 @@ class Chooser:
         run_ids, of_runs = self._runs(explorer, chosen)
         selection = Selection(
             tracking_uri=explorer.tracking_uri,
-            experiments=tuple(one.name for one in chosen) if flags.experiments or flags.ask else (),
+            experiments=tuple(one.name for one in chosen) if self._narrows else (),
             run_ids=tuple(run_ids),
             of_runs=of_runs,
             kind=self._kind.name,
@@ -118,8 +118,14 @@ class Chooser:
         """Whether the person says yes to what will be written."""
         from qualia_lab.cli import prompts
 
-        what = f"Write {selection.output}: {len(runs):,} runs, kind {selection.kind}"
+        count = "1 run" if len(runs) == 1 else f"{len(runs):,} runs"
+        what = f"Write {selection.output}: {count}, kind {selection.kind}"
         return prompts.confirm(what + (", then execute it" if self._flags.execute else ""))
+
+    @property
+    def _narrows(self) -> bool:
+        """Whether experiments are named or chosen; whole run ids need none."""
+        return bool(self._flags.experiments) or (self._flags.ask and not self._flags.runs)
 
     def _server(self) -> str | None:
         if self._flags.tracking_uri or os.environ.get(uris.VARIABLE) or not self._flags.ask:
@@ -241,5 +247,6 @@ def _like(default: Answer, text: str, name: str) -> Answer:
 
 def _stdin() -> list[str]:
     """Run ids from standard input: one a line; blank lines and what follows a # are skipped."""
-    lines = [line.partition("#")[0].strip() for line in sys.stdin]
+    # None when it is closed; a spreadsheet's export begins with a byte order mark.
+    lines = [line.lstrip("\ufeff").partition("#")[0].strip() for line in sys.stdin or ()]
     return [line for line in lines if line]

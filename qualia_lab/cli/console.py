@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -55,13 +56,14 @@ class Console:
 
     def result(self, text: str, record: dict[str, Any]) -> None:
         """The result, on stdout: the text, or the record with ``--json``."""
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False) if self.as_json else text
+        # ASCII only: an escape for what hides in a terminal would not be JSON's own.
+        line = json.dumps(_scrubbed(record), allow_nan=False) if self.as_json else text
         print_to(sys.stdout, line)
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
         """A bar on a terminal, and nothing elsewhere: call it with (done, total, what now)."""
-        if self.quiet or self.as_json or not sys.stderr.isatty():
+        if self.quiet or self.as_json or not _is_terminal(sys.stderr):
             yield lambda done, total, now: None
             return
         from rich.console import Console as Rich
@@ -83,7 +85,7 @@ class Console:
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         """A spinner on a terminal while something without counts goes on."""
-        if self.quiet or self.as_json or not sys.stderr.isatty():
+        if self.quiet or self.as_json or not _is_terminal(sys.stderr):
             yield
             return
         from rich.console import Console as Rich
@@ -95,6 +97,8 @@ class Console:
 
 def print_to(stream: Any, text: str) -> None:
     """Print without secrets and hidden characters, whatever the encoding, even to a closed pipe."""
+    if stream is None:  # closed by whoever started us
+        return
     safe = "\n".join(visible(line) for line in secrets.scrub(text).split("\n"))
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
@@ -109,7 +113,20 @@ def may_ask(no_input: bool) -> bool:
     """Whether there is a person to ask: a terminal on both sides, and nobody said otherwise."""
     if no_input or os.environ.get("CI", "").lower() not in ("", "0", "false"):
         return False
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and bool(stream.isatty())
+
+
+def _scrubbed(value: Any) -> Any:
+    """A JSON value whose strings hold no secret, however JSON would have spelt it."""
+    if isinstance(value, dict):
+        return {key: _scrubbed(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_scrubbed(one) for one in value]
+    return secrets.scrub(value) if isinstance(value, str) else value
 
 
 def application(name: str, body: Callable[..., None], epilog: str) -> typer.Typer:
@@ -131,8 +148,7 @@ def run(app: typer.Typer) -> NoReturn:
     """The one error boundary: run a command and exit with a documented code."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(standalone_mode=False)
-        code = 0
+        code = _call(app)
     except QualiaError as error:
         code = _report(error)
     except KeyboardInterrupt:
@@ -146,12 +162,25 @@ def run(app: typer.Typer) -> NoReturn:
     sys.exit(code)
 
 
+def _call(app: typer.Typer) -> int:
+    """The command's exit code. Of Ctrl-C typer makes an ``Abort`` or returns 130, by version."""
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:
+        if type(error).__name__ == "Abort":
+            raise KeyboardInterrupt from error
+        raise
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    return code if isinstance(code, int) else 0
+
+
 def _terminate(number: int, frame: Any) -> NoReturn:
     raise _Terminated
 
 
 def _verbose() -> bool:
-    return any(arg in ("-v", "--verbose") for arg in sys.argv[1:])
+    return any(re.fullmatch("--verbose|-q*v[qv]*", arg) for arg in sys.argv[1:])
 
 
 def _report(error: QualiaError) -> int:
@@ -164,10 +193,11 @@ def _report(error: QualiaError) -> int:
 
 
 def _usage_or_bug(error: Exception) -> int:
-    """What typer raises for wrong flags (2) or a prompt that was left (130); else a bug (1)."""
+    """What typer raises for wrong flags (2); else a bug (1)."""
     kind = type(error).__name__
-    if kind in ("Abort", "Exit"):
-        return int(getattr(error, "exit_code", INTERRUPTED))
+    if kind == "NoArgsIsHelpError":
+        print_to(sys.stderr, str(error))
+        return UsageError.exit_code
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         hint = f"Try: {context.command_path} --help" if context else ""

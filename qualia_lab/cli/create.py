@@ -17,17 +17,14 @@ if TYPE_CHECKING:
     from qualia_lab.model import RunSet, Selection
     from qualia_lab.notebook.execute import CellFailure
 
-_EPILOG = """Examples:
+EPILOG = """Examples:
 
-  create-observation-notebook
-
-  create-observation-notebook --experiment qualia-demo --all --execute --no-input
-
-  create-observation-notebook --experiment churn --filter "metrics.val_loss < 0.3" --top 10
-
-  create-observation-notebook --run 3f2a91bc --run 77d0e1f4 -o notebooks/two.ipynb
-
-  cut -d, -f1 chosen.csv | create-observation-notebook --run - --no-input
+\b
+create-observation-notebook
+create-observation-notebook --experiment qualia-demo --all --execute
+create-observation-notebook --experiment churn --filter "metrics.val_loss < 0.3" --top 10
+create-observation-notebook --run 3f2a91bc --run 77d0e1f4 -o notebooks/two.ipynb
+cut -d, -f1 chosen.csv | create-observation-notebook --run -
 
 Exit codes: 0 done, 2 usage, 4 server unreachable, 5 not allowed, 6 nothing found, 7 output exists,
 8 the notebook ran with errors (it is saved), 130 stopped.
@@ -122,7 +119,14 @@ def create(
         ask=console.may_ask(no_input),
         dry_run=dry_run,
     )
-    _create(flags, console.Console(quiet=quiet, verbose=verbose, as_json=as_json))
+    out = console.Console(quiet=quiet, verbose=verbose, as_json=as_json)
+    if not flags.ask:
+        _create(flags, out)
+        return
+    from qualia_lab.cli import prompts
+
+    with prompts.on_stderr():
+        _create(flags, out)
 
 
 def _create(flags: Flags, out: console.Console) -> None:
@@ -251,4 +255,4 @@ def _command(flags: Flags, selection: Selection) -> str:
 
 def main() -> None:
     """Entry point of ``create-observation-notebook``."""
-    console.run(console.application("create-observation-notebook", create, _EPILOG))
+    console.run(console.application("create-observation-notebook", create, EPILOG))

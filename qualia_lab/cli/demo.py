@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
 
 from qualia_lab.cli import console
 
-_EPILOG = """Examples:
+EPILOG = """Examples:
 
-  create-demo-runs
-
-  create-demo-runs 20 --tracking-uri sqlite:///demo/mlflow.db --seed 7
-
-  create-demo-runs --tracking-uri http://127.0.0.1:5000 --json
+\b
+create-demo-runs
+create-demo-runs 20 --tracking-uri sqlite:///demo/mlflow.db --seed 7
+create-demo-runs --tracking-uri http://127.0.0.1:5000 --json
 """
 
 
@@ -64,13 +64,11 @@ def demo(
         "run_ids": list(made.run_ids),
     }
     out.say(f"Logged {len(made.run_ids)} runs to the experiment {made.experiment}. Next:")
-    out.result(
-        f"create-observation-notebook --tracking-uri {shown} --experiment {made.experiment} --all",
-        record,
-    )
+    words = ["create-observation-notebook", "--tracking-uri", shown]
+    out.result(shlex.join([*words, "--experiment", made.experiment, "--all"]), record)
 
 
 def main() -> None:
     """Entry point of ``create-demo-runs``."""
-    app = console.application("create-demo-runs", demo, _EPILOG)
+    app = console.application("create-demo-runs", demo, EPILOG)
     console.run(app)

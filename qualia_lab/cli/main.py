@@ -18,8 +18,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("create")(create.create)
-app.command("demo")(demo.demo)
+app.command("create", epilog=create.EPILOG)(create.create)
+app.command("demo", epilog=demo.EPILOG)(demo.demo)
 
 
 @app.callback(invoke_without_command=True)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import questionary
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.key_binding import KeyBindings, merge_key_bindings
+from prompt_toolkit.output import create_output
+from questionary.prompts.common import InquirerControl
 
 from qualia_lab.analysis.directions import ranked
 from qualia_lab.errors import OutputError, QualiaError
@@ -22,10 +28,16 @@ _TELLING = 3
 _NAME_WIDTH = 32
 
 
+@contextmanager
+def on_stderr() -> Iterator[None]:
+    """Ask there while this lasts: stdout is the result's, and may be a pipe."""
+    with create_app_session(output=create_output(stdout=sys.stderr)):
+        yield
+
+
 def server(default: str) -> str:
     """Which tracking server."""
-    question = questionary.text("Tracking server:", default=default, validate=_is_server)
-    return str(_ask(question)).strip()
+    return _text("Tracking server:", default, _is_server)
 
 
 def experiments(active: Sequence[Experiment]) -> list[Experiment]:
@@ -57,7 +69,7 @@ def runs(listed: Sequence[RunInfo]) -> list[RunInfo]:
 
 def title(default: str) -> str:
     """The notebook's heading."""
-    return str(_ask(questionary.text("Title:", default=default))).strip() or default
+    return _text("Title:", default, lambda text: True)
 
 
 def output(default: Path, *, overwrite: bool) -> Path:
@@ -65,13 +77,12 @@ def output(default: Path, *, overwrite: bool) -> Path:
 
     def is_free(text: str) -> bool | str:
         try:
-            require_free(Path(text.strip() or default), overwrite=overwrite)
+            require_free(Path(text), overwrite=overwrite)
         except OutputError as error:
             return str(error)
         return True
 
-    answer = _ask(questionary.text("Output:", default=str(default), validate=is_free))
-    return Path(answer.strip() or default)
+    return Path(_text("Output:", str(default), is_free))
 
 
 def confirm(what: str) -> bool:
@@ -80,26 +91,58 @@ def confirm(what: str) -> bool:
 
 
 def _several(question: str, choices: list[questionary.Choice]) -> list[Any]:
-    picked: list[Any] = _ask(
-        questionary.checkbox(
-            question,
-            choices=choices,
-            validate=lambda picked: bool(picked) or "Choose at least one (space), or all (ctrl-a).",
-            instruction="(type to search, space to choose, ctrl-a for all, enter to go on)",
-            use_search_filter=True,
-            use_jk_keys=False,
-        )
+    asked = questionary.checkbox(
+        question,
+        choices=choices,
+        validate=lambda picked: bool(picked) or "Choose at least one (space), or all (ctrl-a).",
+        instruction="(type to search, space to choose, ctrl-a for all shown, enter to go on)",
+        use_search_filter=True,
+        use_jk_keys=False,
     )
+    _all_means_shown(asked)
+    picked: list[Any] = _ask(asked)
     return picked
 
 
+def _all_means_shown(question: questionary.Question) -> None:
+    """Ctrl-A toggles what the search shows; questionary's own toggles what it hides as well."""
+    application = question.application
+    contents = [window.content for window in application.layout.find_all_windows()]
+    control = next(one for one in contents if isinstance(one, InquirerControl))
+    keys = KeyBindings()
+
+    @keys.add("c-a", eager=True)
+    def toggle(event: Any) -> None:
+        shown = [choice.value for choice in control.filtered_choices]
+        rest = [one for one in control.selected_options if one not in shown]
+        whole = all(one in control.selected_options for one in shown)
+        control.selected_options = rest if whole else rest + shown
+
+    # The later of two bindings of one key wins.
+    application.key_bindings = merge_key_bindings([application.key_bindings or KeyBindings(), keys])
+
+
+def _text(question: str, default: str, validate: Callable[[str], bool | str]) -> str:
+    """A line of text; what is left empty is the default. It is validated when it is entered."""
+    asked = questionary.text(
+        question,
+        default=default,
+        validate=lambda text: validate(text.strip() or default),
+        validate_while_typing=False,
+    )
+    return str(_ask(asked)).strip() or default
+
+
 def _ask(question: questionary.Question) -> Any:
-    return question.unsafe_ask()
+    try:
+        return question.unsafe_ask()
+    except EOFError:  # Ctrl-D, or a terminal that was closed
+        raise KeyboardInterrupt from None
 
 
 def _is_server(text: str) -> bool | str:
     try:
-        uris.require_local(uris.without_password(text.strip()))
+        uris.require_local(uris.without_password(text))
     except (QualiaError, ValueError) as error:
         return visible(str(error), 200)
     return True

@@ -40,7 +40,7 @@ class ClientReader:
     @cached_property
     def _client(self) -> Any:
         uris.require_local(self._uri)
-        full = uris.with_password(self._uri)
+        full = uris.to_connect(self._uri)
         if uris.store_type(self._uri) == "http":
             probe.probe(full)
         if uris.store_type(self._uri) == "sqlite":

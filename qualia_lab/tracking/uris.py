@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path, PureWindowsPath
 from typing import Literal
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from qualia_lab import secrets
 from qualia_lab.errors import NotFoundError, UsageError
@@ -19,7 +21,11 @@ _DEFAULT_FILE_STORE = "./mlruns"
 StoreType = Literal["sqlite", "database", "http", "file", "other"]
 
 _DATABASES = ("postgresql", "mysql", "mssql")
-_SECRET_KEYS = re.compile(r"passw|secret|token|api_?key|sslkey", re.IGNORECASE)
+_SECRET_KEYS = re.compile(
+    r"passw|passphrase|pwd|secret|token|credential|api_?key|sslkey|odbc_connect", re.IGNORECASE
+)
+# As SQLAlchemy reads a login: "/", "#" and "?" in a password need no escape there.
+_DATABASE_LOGIN = re.compile(r"(?P<scheme>[\w+.-]+)://(?P<user>[^:/@]*):(?P<password>[^@]*)@")
 
 
 def default() -> str:
@@ -30,12 +36,15 @@ def default() -> str:
     given = os.environ.get(VARIABLE)
     if given:
         return given
-    has_data = any(Path(_DEFAULT_FILE_STORE).glob("[0-9]*/meta.yaml"))
+    folders = Path(_DEFAULT_FILE_STORE).glob("*/meta.yaml")
+    has_data = any(folder.parent.name.isdigit() for folder in folders)
     return _DEFAULT_FILE_STORE if has_data else DEFAULT
 
 
 def store_type(uri: str) -> StoreType:
     """What a URI names."""
+    if uri == "databricks":
+        return "other"
     scheme = urlsplit(uri).scheme.lower().split("+")[0]
     if scheme == "sqlite":
         return "sqlite"
@@ -54,12 +63,19 @@ def enter(uri: str) -> str:
     kernel started from here can connect too.
     """
     try:
+        _require_sense(uri)
         bare = without_password(uri)
     except ValueError as error:
+        # What can't be parsed has its password somewhere before the last "@", and the error may
+        # repeat a part of it.
+        shown = re.sub(r"://.*@", "://***@", uri, flags=re.DOTALL)
+        hint = "Examples: sqlite:///mlflow.db, http://127.0.0.1:5000"
+        if shown != uri:
+            hint += "; in a password, %23 stands for #, %2F for /, %3F for ? and %40 for @"
+        why = "" if shown != uri else f": {error}"
         raise UsageError(
-            f"{visible(secrets.scrub(uri), 200)} is not a URI: {error}",
-            hint="Examples: sqlite:///mlflow.db, http://127.0.0.1:5000",
-        ) from error
+            f"{visible(secrets.scrub(shown), 200)} is not a URI{why}", hint=hint
+        ) from None
     if bare != uri:
         os.environ[VARIABLE] = uri
     return bare
@@ -70,24 +86,48 @@ def without_password(uri: str) -> str:
 
     Every secret that is taken out is remembered, so that nothing else can show it either.
     """
-    parts = urlsplit(uri)
-    netloc = parts.netloc
-    if "@" in netloc and store_type(uri) != "file":
-        login, host = netloc.rsplit("@", 1)
-        user, _, password = login.partition(":")
-        for secret in {password, unquote(password)}:
-            secrets.remember(secret)
-        netloc = f"{user}@{host}" if store_type(uri) == "database" else host
-    query = parts.query
+    where = store_type(uri)
+    bare = uri
+    if where == "database" and (login := _DATABASE_LOGIN.match(uri)):
+        _remember_login(login["user"], login["password"])
+        bare = f"{login['scheme']}://{login['user']}@{uri[login.end() :]}"
+    netloc = urlsplit(bare).netloc
+    if where not in ("database", "file") and "@" in netloc:
+        login_part, host = netloc.rsplit("@", 1)
+        user, _, password = login_part.partition(":")
+        _remember_login(user, password)
+        bare = bare.replace(netloc, host, 1)
+    return _without_secret_options(bare)
+
+
+def _without_secret_options(uri: str) -> str:
+    address, _, rest = uri.partition("?")
+    query, mark, fragment = rest.partition("#")
     pairs = parse_qsl(query, keep_blank_values=True)
-    if any(_SECRET_KEYS.search(key) for key, _ in pairs):
-        for key, value in pairs:
-            if _SECRET_KEYS.search(key):
-                secrets.remember(value)
-        query = urlencode([(key, value) for key, value in pairs if not _SECRET_KEYS.search(key)])
-    if (netloc, query) == (parts.netloc, parts.query):
+    secret = [(key, value) for key, value in pairs if _SECRET_KEYS.search(key)]
+    if not secret:
         return uri
-    return urlunsplit(parts._replace(netloc=netloc, query=query))
+    for _, value in secret:
+        secrets.remember(value)
+    query = urlencode([pair for pair in pairs if pair not in secret])
+    return address + ("?" if query else "") + query + mark + fragment
+
+
+def _remember_login(user: str, password: str) -> None:
+    if password:
+        for secret in (password, unquote(password), unquote(f"{user}:{password}")):
+            secrets.remember(secret)
+
+
+def _require_sense(uri: str) -> None:
+    """Raise ``ValueError`` for a URI of a server that no request can be made of."""
+    parts = urlsplit(uri)
+    if store_type(uri) != "http":
+        return
+    if parts.port is None and parts.netloc.endswith(":"):
+        raise ValueError("the port is missing")
+    if not parts.hostname or re.search(r"[\s\\]", parts.netloc):
+        raise ValueError("the host is missing" if not parts.hostname else "the host has spaces")
 
 
 def with_password(uri: str) -> str:
@@ -96,20 +136,49 @@ def with_password(uri: str) -> str:
     return full if full and full != uri and without_password(full) == uri else uri
 
 
+def to_connect(uri: str) -> str:
+    """The URI to open a store with: with its password, and a local path made absolute.
+
+    MLflow keeps stores by their URI: after a change of folder, a relative one would go on meaning
+    the database of the folder before. A SQLite file is opened read-only, since MLflow may add to a
+    store when it opens it.
+    """
+    full = with_password(uri)
+    if store_type(full) == "sqlite":
+        pairs = parse_qsl(full.partition("?")[2], keep_blank_values=True)
+        options = {**dict(pairs), "mode": "ro", "uri": "true"}
+        # With the driver named, MLflow makes no folder of the name that this path has as a URI.
+        path = _quoted(sqlite_path(full).absolute().as_uri())
+        return f"sqlite+pysqlite:///{path}?{urlencode(options)}"
+    if store_type(full) == "file":
+        return folder_of_file_store(full).absolute().as_uri()
+    return full
+
+
 def sqlite_path(uri: str) -> Path:
     """The file of a ``sqlite:///`` URI, relative or absolute as written.
 
     Raises:
         UsageError: the URI names no file (``sqlite://``, ``sqlite:///:memory:``).
     """
-    # SQLAlchemy takes the path as it stands: no unquoting, and "#" is a letter like others.
+    # As SQLAlchemy does: "#" is a letter like others, and "%20" is a space since its 2.1.
     path = uri.partition("?")[0].partition(":///")[2]
     if path in ("", ":memory:"):
         raise UsageError(
             f"{visible(uri, 200)} names no database file",
             hint="A SQLite store is written sqlite:///relative/mlflow.db or sqlite:////absolute.db",
         )
-    return Path(path)
+    return Path(unquote(path) if _is_unquoted() else path)
+
+
+@cache
+def _is_unquoted() -> bool:
+    """Whether the installed SQLAlchemy takes percent escapes in a path for what they stand for."""
+    return tuple(map(int, version("sqlalchemy").split(".")[:2])) >= (2, 1)
+
+
+def _quoted(path: str) -> str:
+    return quote(path, safe="/:\\ #@+=&~!$'()*,;") if _is_unquoted() else path
 
 
 def folder_of_file_store(uri: str) -> Path:
@@ -157,13 +226,18 @@ def for_notebook(uri: str, folder: Path) -> str:
     that; everything else, absolute paths that a person typed included, stays as it is.
     """
     where = store_type(uri)
-    if where == "sqlite" and not sqlite_path(uri).is_absolute():
+    if where == "sqlite" and not _is_absolute(sqlite_path(uri)):
         query = uri.partition("?")[2]
-        moved = _relative(sqlite_path(uri), folder)
+        moved = _quoted(_relative(sqlite_path(uri), folder))
         return f"sqlite:///{moved}" + (f"?{query}" if query else "")
     if where == "file" and not urlsplit(uri).scheme and not Path(uri).is_absolute():
         return _relative(Path(uri), folder)
     return uri
+
+
+def _is_absolute(path: Path) -> bool:
+    """Also for a path with a Windows drive, on whatever system this is."""
+    return path.is_absolute() or PureWindowsPath(path).is_absolute()
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -1,0 +1,279 @@
+"""Notebooks as files: their recipe, their bytes, how they are written and run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from conftest import BIN, ROOT
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from stores import Run, curve, fill, run_id
+
+from qualia_lab import ArtifactExplorer, NotebookGenerator, __version__
+from qualia_lab.errors import OutputError, QualiaError, TooFewRunsError, UsageError
+from qualia_lab.model import Query, RunSet, Selection
+from qualia_lab.notebook.execute import execute
+from qualia_lab.notebook.generator import answers, is_edited
+from qualia_lab.notebook.write import write_notebook
+
+
+def runs_of(store: Path, count: int) -> tuple[str, RunSet]:
+    """A store with some runs, and those runs."""
+    metrics = {"val_loss": curve([1.0, 0.5]), "accuracy": curve([0.5, 0.75])}
+    fill(store, [Run(run_id=run_id(i), name=f"r{i}", metrics=metrics) for i in range(count)])
+    explorer = ArtifactExplorer(f"sqlite:///{store}")
+    return explorer.tracking_uri, explorer.load(Query(experiment_ids=("1",)))
+
+
+def selection_of(uri: str, runs: RunSet, **changes: object) -> Selection:
+    """A selection of all these runs."""
+    kind = NotebookGenerator().catalogue.kind("observation")
+    fields: dict[str, object] = {
+        "tracking_uri": uri,
+        "run_ids": tuple(runs.runs.index),
+        "parameters": answers(kind, {}, runs),
+        "output": Path("n.ipynb"),
+    }
+    return Selection(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def two_runs(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, RunSet]:
+    """Two runs in a store of their own."""
+    store = Path(shutil.copy(migrated, tmp_path_factory.mktemp("two") / "mlflow.db"))
+    return runs_of(store, 2)
+
+
+@pytest.fixture
+def notebook(two_runs: tuple[str, RunSet]) -> NotebookNode:
+    """A notebook about two runs."""
+    uri, runs = two_runs
+    return NotebookGenerator().generate(selection_of(uri, runs), runs)
+
+
+def test_the_recipe_is_in_the_metadata(two_runs: tuple[str, RunSet]) -> None:
+    uri, runs = two_runs
+    selection = selection_of(uri, runs, experiments=("exp",), title="T", of_runs=9)
+    recipe = NotebookGenerator().generate(selection, runs).metadata.qualia_lab
+    assert recipe == {
+        "version": __version__,
+        "kind": "observation",
+        "title": "T",
+        "parameters": {"metric": "val_loss"},
+        "selection": {
+            "tracking_uri": uri,
+            "experiments": ["exp"],
+            "run_ids": list(runs.runs.index),
+            "of_runs": 9,
+            "sections": [],
+        },
+    }
+
+
+def test_chosen_sections_bring_what_they_build_on(two_runs: tuple[str, RunSet]) -> None:
+    uri, runs = two_runs
+    plan = NotebookGenerator().plan(selection_of(uri, runs, sections=("comparison",)), runs)
+    names = [planned.section.name for planned in plan]
+    assert names == ["title", "setup", "parameters", "loading", "comparison"]
+    with pytest.raises(UsageError, match="no section comparsion") as caught:
+        NotebookGenerator().plan(selection_of(uri, runs, sections=("comparsion",)), runs)
+    assert caught.value.hint.startswith("known: comparison, ")
+
+
+def test_one_run_has_a_cell_that_says_what_a_comparison_needs(empty_store: Path) -> None:
+    uri, runs = runs_of(empty_store, 1)
+    made = NotebookGenerator().generate(selection_of(uri, runs), runs)
+    (said,) = [cell.source for cell in made.cells if cell.id.startswith("comparison")]
+    assert "## Comparison" in said
+    assert "A comparison needs two runs or more" in said
+
+
+def test_no_runs_make_no_notebook(empty_store: Path) -> None:
+    uri, runs = runs_of(empty_store, 0)
+    with pytest.raises(TooFewRunsError):
+        NotebookGenerator().generate(selection_of(uri, runs), runs)
+
+
+def test_the_bytes_do_not_depend_on_hash_seed_time_zone_or_locale(empty_store: Path) -> None:
+    runs_of(empty_store, 3)
+    command = [BIN / "create-observation-notebook", "--all", "--no-input", "--overwrite"]
+    command += ["-o", "n.ipynb", "-q"]
+    made = set()
+    for seed, zone, locale in (("0", "UTC", "C"), ("1", "Asia/Tokyo", "C.UTF-8")):
+        env = {**os.environ, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": locale}
+        subprocess.run(command, cwd=empty_store.parent, env=env, check=True, capture_output=True)
+        made.add((empty_store.parent / "n.ipynb").read_bytes())
+    assert len(made) == 1
+    text = made.pop().decode()
+    assert text.endswith("}\n")
+    assert str(empty_store.parent) not in text
+
+
+def test_a_kernel_of_papermill_reruns_it_with_other_parameters(
+    two_runs: tuple[str, RunSet], notebook: NotebookNode, tmp_path: Path
+) -> None:
+    write_notebook(notebook, tmp_path / "n.ipynb")
+    command = [sys.executable, "-m", "papermill", "n.ipynb", "out.ipynb", "-p", "metric"]
+    subprocess.run([*command, "accuracy"], cwd=tmp_path, check=True, capture_output=True)
+    ran = (tmp_path / "out.ipynb").read_text()
+    assert "Best accuracy" in ran
+    assert "Best val_loss" not in ran
+
+
+def test_an_existing_file_is_kept(notebook: NotebookNode, tmp_path: Path) -> None:
+    path = tmp_path / "n.ipynb"
+    path.write_text("mine")
+    with pytest.raises(OutputError, match="exists"):
+        write_notebook(notebook, path)
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_overwriting_keeps_what_a_person_edited(notebook: NotebookNode, tmp_path: Path) -> None:
+    path = tmp_path / "n.ipynb"
+    write_notebook(notebook, path)
+    assert write_notebook(notebook, path, overwrite=True) is None
+    edited = nbformat.read(path, as_version=4)
+    edited.cells[-1].source = "my work"
+    nbformat.write(edited, path)
+    before = path.read_bytes()
+
+    backup = write_notebook(notebook, path, overwrite=True)
+
+    assert backup == tmp_path / "n.ipynb.bak"
+    assert backup.read_bytes() == before
+    nbformat.write(edited, path)
+    assert write_notebook(notebook, path, overwrite=True) == tmp_path / "n.ipynb.bak2"
+    assert sorted(one.name for one in tmp_path.iterdir()) == [
+        "n.ipynb",
+        "n.ipynb.bak",
+        "n.ipynb.bak2",
+    ]
+
+
+def test_outputs_alone_are_no_edit_and_other_files_are(notebook: NotebookNode) -> None:
+    assert not is_edited(notebook)
+    code = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    code.outputs = [nbformat.v4.new_output("stream", text="x")]
+    assert not is_edited(notebook)
+    notebook.cells.append(new_markdown_cell("mine"))
+    assert is_edited(notebook)
+    assert is_edited(new_notebook())
+
+
+def test_a_temp_file_of_a_process_that_died_is_swept(
+    notebook: NotebookNode, tmp_path: Path
+) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".n.ipynb.{dead.pid}.tmp"
+    left.write_text("half")
+    alive = tmp_path / f".n.ipynb.{os.getppid()}.tmp"
+    alive.write_text("another process is writing this")
+    write_notebook(notebook, tmp_path / "n.ipynb")
+    assert not left.exists()
+    assert alive.exists()
+
+
+def test_a_place_that_cannot_be_written_is_an_output_error(
+    notebook: NotebookNode, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="can't be written"):
+        write_notebook(notebook, tmp_path / "file" / "n.ipynb")
+
+
+def test_a_secret_stops_the_writing(
+    notebook: NotebookNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2-and-more")
+    notebook.cells[0].source += " hunter2-and-more"
+    with pytest.raises(QualiaError, match="would hold a password"):
+        write_notebook(notebook, tmp_path / "n.ipynb")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_cell_that_fails_is_named(tmp_path: Path) -> None:
+    made = new_notebook(
+        cells=[
+            new_code_cell("a = 1"),
+            new_markdown_cell("## Over&#95;view"),
+            new_code_cell("print(a)"),
+            new_code_cell("1 / 0"),
+            new_code_cell("print('never')"),
+        ]
+    )
+    seen: list[tuple[int, int, str]] = []
+    failure = execute(made, tmp_path, lambda *now: seen.append(now))
+    assert failure is not None
+    assert (failure.number, failure.of, failure.heading) == (3, 4, "Over_view")
+    assert failure.error == "ZeroDivisionError: division by zero"
+    assert seen == [(1, 4, ""), (2, 4, "Over_view"), (3, 4, "Over_view")]
+    assert made.cells[2].outputs[0].text == "1\n"
+    assert made.cells[4].outputs == []
+
+
+def test_a_kernel_that_dies_is_a_failure(tmp_path: Path) -> None:
+    made = new_notebook(cells=[new_code_cell("import os; os._exit(3)")])
+    failure = execute(made, tmp_path)
+    assert failure is not None
+    assert "Kernel died" in failure.error
+
+
+def test_without_the_package_the_setup_cell_says_how_to_install_it(
+    notebook: NotebookNode,
+) -> None:
+    setup = next(
+        c.source for c in notebook.cells if c.id.startswith("setup") and c.cell_type == "code"
+    )
+    command = [sys.executable, "-S", "-c", setup]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    assert done.stderr.strip().endswith(
+        "ModuleNotFoundError: This notebook needs qualia-lab: %pip install qualia-lab"
+    )
+
+
+def test_nbstripout_leaves_the_notebook_as_it_was_generated(
+    notebook: NotebookNode, tmp_path: Path
+) -> None:
+    path = tmp_path / "n.ipynb"
+    write_notebook(notebook, path)
+    before = path.read_bytes()
+    execute(notebook, tmp_path)
+    write_notebook(notebook, path, overwrite=True)
+    assert path.read_bytes() != before
+    subprocess.run([BIN / "nbstripout", "--keep-id", path], check=True, capture_output=True)
+    assert json.loads(path.read_bytes()) == json.loads(before)
+
+
+def test_a_wheel_works_from_another_folder(tmp_path: Path, two_runs: tuple[str, RunSet]) -> None:
+    """Build it, install it into a fresh environment, and generate from elsewhere."""
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    install = [sys.executable, "-m", "pip", "--python", venv / "bin" / "python", "install"]
+    subprocess.run([*install, "--no-deps", "--quiet", wheel], check=True, capture_output=True)
+    # What it depends on comes from this environment, after the fresh one on the path.
+    (site,) = venv.glob("lib/python*/site-packages")
+    (own,) = {Path(nbformat.__file__).parents[1]}
+    (site / "dependencies.pth").write_text(f"{own}\n")
+    uri, _ = two_runs
+    command = [venv / "bin" / "create-observation-notebook", "--tracking-uri", uri]
+    command += ["--all", "--no-input", "-o", "n.ipynb"]
+    where = "import qualia_lab, qualia_lab.notebook.catalogue as c; print(c.bundled())"
+    found = subprocess.run(
+        [venv / "bin" / "python", "-c", where], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert found.stdout.strip() == str(site / "qualia_lab" / "templates")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert is_edited(nbformat.read(tmp_path / "n.ipynb", as_version=4)) is False
