@@ -197,12 +197,18 @@ def test_what_is_no_finite_number_stays_text(text: str, empty_store: Path) -> No
 
 
 def test_compare_metrics_and_the_best_of_each_row(empty_store: Path) -> None:
+    logged = {
+        "a": {"loss": 0.5, "f1": 0.5, "m": 1.0},
+        "b": {"loss": 0.25, "f1": 0.25, "m": 2.0},
+        "c": {"loss": NAN},
+    }
     runs = load(
         empty_store,
-        Run(run_id=run_id(0), name="a", metrics={"loss": curve([0.5]), "f1": curve([0.5]), "m": curve([1])}),
-        Run(run_id=run_id(1), name="b", metrics={"loss": curve([0.25]), "f1": curve([0.25]), "m": curve([2])}),
-        Run(run_id=run_id(2), name="c", metrics={"loss": curve([NAN])}),
-    )  # fmt: skip
+        *(
+            Run(run_id=run_id(i), name=name, metrics={key: curve([v]) for key, v in last.items()})
+            for i, (name, last) in enumerate(logged.items())
+        ),
+    )
     table = analysis.compare_metrics(runs)
     assert table.loc["loss", "b"] == 0.25
     assert table.loc["f1", "c"] is pd.NA
