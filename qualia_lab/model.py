@@ -48,12 +48,14 @@ class RunInfo:
 class Query:
     """Which runs of a store. No experiments means all active ones; no run ids means no such limit.
 
-    ``filter`` is MLflow's own grammar; ``since`` and ``until`` bound the start time, both
-    inclusive; ``order_by`` holds MLflow's order clauses; ``top`` cuts after ordering.
+    ``run_id_prefix`` is how the ids begin; ``filter`` is MLflow's own grammar; ``since`` and
+    ``until`` bound the start time, both inclusive; ``order_by`` holds MLflow's order clauses;
+    ``top`` cuts after ordering.
     """
 
     experiment_ids: tuple[str, ...] = ()
     run_ids: tuple[str, ...] | None = None
+    run_id_prefix: str = ""
     filter: str = ""
     statuses: tuple[str, ...] = ()
     since: datetime | None = None
@@ -121,8 +123,8 @@ class Coverage:
 class Source(Protocol):
     """Where a ``RunSet`` fetches what it does not hold. Implemented in ``tracking``."""
 
-    def history(self, pairs: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-        """The points of these metrics of these runs (run_id -> metrics), as a long frame."""
+    def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+        """Every point of these metrics of these runs, as the frame of ``RunSet.history``."""
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """The files of one run."""
@@ -139,8 +141,9 @@ class RunSet:
         runs: a row a run, indexed by ``run_id``: name, experiment, experiment_id, status, started
             and ended (UTC), duration, user, parent (a run id), source, commit, dataset.
         params: a row a run, a column a param; strings as logged, missing where not logged.
-        latest: the last value of each metric, long: run_id, metric, value. A metric logged as NaN
-            has a row, one that was not logged has none.
+        metrics: the last value of each metric: a row a run, a column a metric (floats).
+        logged: whether a run logged a metric, in the shape of ``metrics``: it tells a NaN that was
+            logged from a value that is absent.
         tags: a row a run, a column a tag, MLflow's own (``mlflow.*``) included.
         datasets: a row an input: run_id, name, digest, context, source_type.
         coverage: how many of how many runs.
@@ -148,7 +151,8 @@ class RunSet:
 
     runs: pd.DataFrame
     params: pd.DataFrame
-    latest: pd.DataFrame
+    metrics: pd.DataFrame
+    logged: pd.DataFrame
     tags: pd.DataFrame
     datasets: pd.DataFrame
     coverage: Coverage
@@ -162,20 +166,9 @@ class RunSet:
         return f"RunSet: {self.coverage}"
 
     @property
-    def metrics(self) -> pd.DataFrame:
-        """The last value of each metric: a row a run, a column a metric (floats)."""
-        if "metrics" not in self._cache:
-            wide = self.latest.pivot(index="run_id", columns="metric", values="value")
-            wide = wide.reindex(index=self.runs.index, columns=self.metric_names)
-            wide.columns.name = None
-            self._cache["metrics"] = wide
-        frame: pd.DataFrame = self._cache["metrics"]
-        return frame
-
-    @property
     def metric_names(self) -> list[str]:
         """Every metric that a run logged, sorted by name."""
-        return sorted(self.latest["metric"].unique())
+        return list(self.metrics.columns)
 
     @property
     def newest(self) -> pd.Timestamp | None:
@@ -190,9 +183,9 @@ class RunSet:
         found = {
             "runs": len(self.runs) > 0,
             "two_runs": len(self.runs) > 1,
-            "params": not self.params.empty,
-            "metrics": not self.latest.empty,
-            "datasets": not self.datasets.empty,
+            "params": self.params.size > 0,
+            "metrics": self.metrics.size > 0,
+            "datasets": len(self.datasets) > 0,
         }
         return frozenset(fact for fact, here in found.items() if here)
 
@@ -209,43 +202,41 @@ class RunSet:
             A long frame: run_id, metric, step, timestamp (UTC), value; sorted by run (in the order
             of ``runs``), metric, step, timestamp.
         """
-        wanted = {metrics} if isinstance(metrics, str) else set(metrics or self.metric_names)
-        rows = self.latest[self.latest["metric"].isin(wanted)]
-        if run_ids is not None:
-            rows = rows[rows["run_id"].isin(set(run_ids))]
-        have: dict[str, dict[str, pd.DataFrame]] = self._cache.setdefault("history", {})
-        lacking: dict[str, list[str]] = {}
-        for run_id, metric in zip(rows["run_id"], rows["metric"], strict=True):
-            if metric not in have.get(run_id, ()):
-                lacking.setdefault(run_id, []).append(metric)
-        if lacking or not have:
-            fetched = self.source.history(lacking)
-            self._cache.setdefault("no_history", fetched.iloc[:0])
-            for run_id, names in lacking.items():
-                have.setdefault(run_id, {}).update(dict.fromkeys(names, fetched.iloc[:0]))
-            for key, points in fetched.groupby(["run_id", "metric"], sort=False):
-                run_id, metric = map(str, key)
-                have.setdefault(run_id, {})[metric] = points
-        return self._joined(rows, have)
+        names = [metrics] if isinstance(metrics, str) else metrics
+        wanted = self.logged.loc[
+            self.logged.index if run_ids is None else self.logged.index.isin(list(run_ids)),
+            self.logged.columns if names is None else self.logged.columns.isin(list(names)),
+        ]
+        self._fetch(wanted)
+        kept: pd.DataFrame = self._cache["history"]
+        mine = kept["run_id"].isin(wanted.index) & kept["metric"].isin(wanted.columns)
+        return kept.copy() if mine.all() else kept[mine].reset_index(drop=True)
 
-    def _joined(
-        self, rows: pd.DataFrame, have: Mapping[str, Mapping[str, pd.DataFrame]]
-    ) -> pd.DataFrame:
+    def _fetch(self, wanted: pd.DataFrame) -> None:
+        """Add the points of the logged (run, metric) pairs that are not there yet."""
         import pandas as pd
 
-        wanted: dict[str, list[str]] = {}
-        for run_id, metric in zip(rows["run_id"], rows["metric"], strict=True):
-            wanted.setdefault(run_id, []).append(metric)
-        parts = [
-            have[run_id][metric]
-            for run_id in self.runs.index
-            for metric in sorted(wanted.get(run_id, ()))
-        ]
-        full = [part for part in parts if len(part)]
-        if not full:
-            empty: pd.DataFrame = self._cache["no_history"]
-            return empty.copy()
-        return pd.concat(full, ignore_index=True)
+        if "fetched" not in self._cache:
+            self._cache["fetched"] = self.logged & False
+        fetched: pd.DataFrame = self._cache["fetched"]
+        lacking = wanted & ~fetched.loc[wanted.index, wanted.columns]
+        runs = lacking.index[lacking.any(axis=1)]
+        names = lacking.columns[lacking.any(axis=0)]
+        if "history" in self._cache and not len(runs):
+            return
+        points = self.source.history(list(runs), list(names))
+        if "history" in self._cache:
+            # A rectangle around what was lacking can hold pairs that were there.
+            old: pd.DataFrame = self._cache["history"]
+            known = set(zip(old["run_id"], old["metric"], strict=True))
+            pairs = zip(points["run_id"], points["metric"], strict=True)
+            points = pd.concat([old, points[[pair not in known for pair in pairs]]])
+        place = pd.Series(range(len(self.runs)), index=self.runs.index)
+        points = points.assign(place=points["run_id"].map(place))
+        # Each metric of a run comes sorted, by times that a frame can't hold too; it stays so.
+        points = points.sort_values(["place", "metric"], kind="stable")
+        self._cache["history"] = points.drop(columns="place").reset_index(drop=True)
+        fetched.loc[runs, names] = True
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """The files that a run logged, listed on first use."""

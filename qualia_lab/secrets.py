@@ -7,11 +7,14 @@ Whatever is about to be shown or written passes ``scrub`` or ``refuse`` here.
 from __future__ import annotations
 
 import base64
+import html
+import json
 import os
 import re
 from urllib.parse import quote, quote_plus
 
 from qualia_lab.errors import QualiaError
+from qualia_lab.text import markdown, visible
 
 MASK = "***"
 
@@ -57,7 +60,10 @@ def refuse(text: str, what: str) -> None:
 
 
 def _pattern() -> re.Pattern[str] | None:
-    values = {os.environ.get(name, "") for name in _SECRET_VARIABLES} | _known
+    values = {os.environ.get(name, "").strip() for name in _SECRET_VARIABLES} | _known
+    if password := os.environ.get("MLFLOW_TRACKING_PASSWORD"):
+        # In a header of HTTP the two are encoded together.
+        values.add(f"{os.environ.get('MLFLOW_TRACKING_USERNAME', '')}:{password}")
     spellings = {s for value in values if len(value) >= _SHORTEST for s in _spellings(value)}
     if not spellings:
         return None
@@ -66,9 +72,15 @@ def _pattern() -> re.Pattern[str] | None:
 
 
 def _spellings(value: str) -> set[str]:
+    """The value as it may stand in a message, a URI, a header, a page, a cell, a JSON file."""
     raw = value.encode("utf-8", "surrogateescape")
-    encoded = base64.b64encode(raw).decode()
-    return {value, quote(raw, safe=""), quote_plus(raw), encoded, encoded.rstrip("=")}
+    padded = base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()
+    plain = {value, visible(value), repr(value)[1:-1]}
+    plain |= {quote(raw, safe=""), quote(raw), quote_plus(raw)}
+    plain |= {*padded, *(encoded.rstrip("=") for encoded in padded)}
+    plain |= {html.escape(value), html.escape(value, quote=False), markdown(value)}
+    in_json = {json.dumps(one)[1:-1] for one in plain}
+    return plain | in_json | {json.dumps(one, ensure_ascii=False)[1:-1] for one in plain}
 
 
 def _as_regex(spelling: str) -> str:

@@ -7,6 +7,7 @@ import unicodedata
 
 # Control, format (bidi, zero-width), private, lone surrogate, line and paragraph separators.
 _INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NEWLINE_MARK = "⏎"
 _SLUG_BYTES = 100
 _MARKDOWN_CHARACTERS = 300
@@ -14,7 +15,7 @@ _MARKDOWN_CHARACTERS = 300
 
 def whole(text: str) -> str:
     """``text`` with lone surrogates replaced by U+FFFD, so that it can be encoded as UTF-8."""
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def visible(text: str, most: int | None = None) -> str:

@@ -98,13 +98,13 @@ def test_the_default_store_and_the_default_output(project: Project, first: Done)
 
 def test_the_printed_command_makes_the_same_bytes_again(project: Project, first: Done) -> None:
     path = project.path(FIRST_OUTPUT)
-    before = path.read_bytes()
-    path.unlink()
+    before, file = path.read_bytes(), path.stat().st_ino
     program, *args = shlex.split(first.again)
     env = {"PYTHONHASHSEED": "7", "TZ": "Asia/Kathmandu", "LC_ALL": "C"}
     again = command(*args, program=program, cwd=project.folder, env=env)
     assert again.code == 0, again.err
     assert path.read_bytes() == before
+    assert path.stat().st_ino != file
     assert again.again == first.again
 
 

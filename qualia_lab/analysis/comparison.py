@@ -6,7 +6,6 @@ import html
 import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -51,14 +50,12 @@ def compare_metrics(runs: RunSet) -> pd.DataFrame:
     _require_two(runs)
     labels = run_labels(runs)
     names = sorted(runs.metric_names, key=lambda name: (name.startswith("system/"), name))
-    logged: dict[str, set[str]] = {run: set() for run in runs.runs.index}
-    for run_id, name in zip(runs.latest["run_id"], runs.latest["metric"], strict=True):
-        logged[run_id].add(name)
-    columns = {}
-    for run_id in runs.runs.index:
-        absent = np.array([name not in logged[run_id] for name in names], dtype=bool)
-        values = runs.metrics.loc[run_id, names].to_numpy(dtype="float64")
-        columns[labels[run_id]] = pd.arrays.FloatingArray(values, absent)
+    values = runs.metrics[names].to_numpy(dtype="float64")
+    logged = runs.logged[names].to_numpy(dtype=bool)
+    columns = {
+        labels[run_id]: pd.arrays.FloatingArray(values[row].copy(), ~logged[row])
+        for row, run_id in enumerate(runs.runs.index)
+    }
     return pd.DataFrame(columns, index=pd.Index(names)).rename_axis(columns="metric")
 
 

@@ -30,7 +30,6 @@ def overview(runs: RunSet, metric: str | None = None) -> pd.DataFrame:
     """
     labels = run_labels(runs)
     frame = runs.runs
-    logged = runs.latest["run_id"].value_counts()
     table = pd.DataFrame(
         {
             "status": frame["status"],
@@ -38,17 +37,16 @@ def overview(runs: RunSet, metric: str | None = None) -> pd.DataFrame:
             "duration": [how_long(time) for time in frame["duration"]],
             "parent": [labels.get(one, plain(one)) for one in frame["parent"]],
             "params": runs.params.notna().sum(axis=1).astype("int64"),
-            "metrics": logged.reindex(frame.index, fill_value=0).astype("int64"),
+            "metrics": runs.logged.sum(axis=1).astype("int64"),
         },
         index=frame.index,
     )
     if len(runs) <= _MOST_LISTED:
         table["artifacts"] = pd.array([_files(runs, run) for run in frame.index], dtype="Int64")
     if metric is not None and metric in runs.metric_names:
-        logged_it = set(runs.latest["run_id"][runs.latest["metric"] == metric])
         # Logged as NaN and not logged are two things, and only a masked array keeps them apart.
         table[plain(metric)] = pd.arrays.FloatingArray(
-            runs.metrics[metric].to_numpy(), ~frame.index.isin(logged_it)
+            runs.metrics[metric].to_numpy(copy=True), ~runs.logged[metric].to_numpy()
         )
     table.index = pd.Index([labels[run] for run in table.index])
     return table.rename_axis(columns="run")

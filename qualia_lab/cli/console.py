@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from qualia_lab import secrets
-from qualia_lab.errors import QualiaError, UsageError
+from qualia_lab.errors import OutputError, QualiaError, UsageError
 from qualia_lab.text import visible
 
 if TYPE_CHECKING:
@@ -104,9 +104,12 @@ def print_to(stream: Any, text: str) -> None:
     try:
         stream.write(safe.encode(encoding, "replace").decode(encoding) + "\n")
         stream.flush()
-    except BrokenPipeError:
-        # Whoever read us has gone; Python would complain once more at exit.
+    except OSError as error:
+        # Python would try, and complain, once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        # Whoever read us may go; a result that is lost is an error.
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+            raise OutputError(f"stdout can't be written: {error.strerror}") from error
 
 
 def may_ask(no_input: bool) -> bool:
@@ -159,6 +162,9 @@ def run(app: typer.Typer) -> NoReturn:
         code = TERMINATED
     except Exception as error:
         code = _usage_or_bug(error)
+    # All is said: another signal, while Python cleans up, just ends the process.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.exit(code)
 
 

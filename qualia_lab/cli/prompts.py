@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import questionary
-from prompt_toolkit.application import create_app_session
+from prompt_toolkit.application import Application, create_app_session
 from prompt_toolkit.key_binding import KeyBindings, merge_key_bindings
 from prompt_toolkit.output import create_output
 from questionary.prompts.common import InquirerControl
@@ -99,14 +100,13 @@ def _several(question: str, choices: list[questionary.Choice]) -> list[Any]:
         use_search_filter=True,
         use_jk_keys=False,
     )
-    _all_means_shown(asked)
+    _bind(asked.application)
     picked: list[Any] = _ask(asked)
     return picked
 
 
-def _all_means_shown(question: questionary.Question) -> None:
-    """Ctrl-A toggles what the search shows; questionary's own toggles what it hides as well."""
-    application = question.application
+def _bind(application: Application[Any]) -> None:
+    """Let Ctrl-A toggle what the search shows (questionary's own toggles what it hides as well)."""
     contents = [window.content for window in application.layout.find_all_windows()]
     control = next(one for one in contents if isinstance(one, InquirerControl))
     keys = KeyBindings()
@@ -117,6 +117,11 @@ def _all_means_shown(question: questionary.Question) -> None:
         rest = [one for one in control.selected_options if one not in shown]
         whole = all(one in control.selected_options for one in shown)
         control.selected_options = rest if whole else rest + shown
+
+    @keys.add("<sigint>")
+    def stop(event: Any) -> None:
+        """Ctrl-C that comes as a signal; the key is bound."""
+        application.exit(exception=KeyboardInterrupt)
 
     # The later of two bindings of one key wins.
     application.key_bindings = merge_key_bindings([application.key_bindings or KeyBindings(), keys])
@@ -134,10 +139,39 @@ def _text(question: str, default: str, validate: Callable[[str], bool | str]) ->
 
 
 def _ask(question: questionary.Question) -> Any:
+    with _sigterm_kept_for(question.application):
+        try:
+            return question.unsafe_ask()
+        except EOFError:  # Ctrl-D, or a terminal that was closed
+            raise KeyboardInterrupt from None
+
+
+@contextmanager
+def _sigterm_kept_for(application: Application[Any]) -> Iterator[None]:
+    """Let SIGTERM end the question, and act when the terminal is as it was.
+
+    An exception out of a signal handler that strikes in the middle of a redraw leaves it raw.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    kept: list[int] = []
+
+    def leave() -> None:
+        if application.is_running and not application.is_done:
+            application.exit(exception=KeyboardInterrupt)
+
+    def keep(number: int, frame: Any) -> None:
+        kept.append(number)
+        if application.loop:
+            application.loop.call_soon_threadsafe(leave)
+
+    application.pre_run_callables.append(lambda: leave() if kept else None)
+    signal.signal(signal.SIGTERM, keep)
     try:
-        return question.unsafe_ask()
-    except EOFError:  # Ctrl-D, or a terminal that was closed
-        raise KeyboardInterrupt from None
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if kept:
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _is_server(text: str) -> bool | str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,15 +98,41 @@ def _run(client: Any, log: Path) -> None:
         with log.open("wb") as file:
             await client.async_execute(stderr=file)
 
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, _second_interrupt_waits() as hold:
         done = pool.submit(asyncio.run, work())
         try:
             done.result()
         except BaseException:
-            for loop, task in running:
-                if not done.done():
-                    loop.call_soon_threadsafe(task.cancel)
+            if not done.done():
+                hold()
+                _stop(client, running)
+            wait([done])
             raise
+
+
+@contextlib.contextmanager
+def _second_interrupt_waits() -> Iterator[Callable[[], object]]:
+    """What it gives makes Ctrl-C wait until the kernel is cleaned up after."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _stop(
+    client: Any, running: Sequence[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]]
+) -> None:
+    """Kill the kernel at once, so that cleaning up after it is quick."""
+    pid = getattr(getattr(client.km, "provisioner", None), "pid", None)
+    if pid and os.name == "posix":
+        with contextlib.suppress(OSError):
+            os.killpg(os.getpgid(pid), signal.SIGKILL)
+    for loop, task in running:
+        loop.call_soon_threadsafe(task.cancel)
 
 
 def _client(notebook: NotebookNode, folder: Path, sockets: Path, start: Callable[..., None]) -> Any:

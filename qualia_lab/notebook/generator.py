@@ -185,7 +185,7 @@ def options(choices: str | tuple[str, ...] | None, runs: RunSet) -> list[str] | 
 
 def ranked_metrics(runs: RunSet) -> list[str]:
     """The metrics of the runs, those that tell runs apart best first."""
-    counts = runs.latest["metric"].value_counts()
+    counts = runs.logged.sum(axis=0)
     return ranked({str(name): int(count) for name, count in counts.items()})
 
 

@@ -15,14 +15,25 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 
+_ELSEWHERE = "Choose another place with -o/--output."
+
+
 def require_free(path: Path, *, overwrite: bool) -> None:
     """Raise ``OutputError`` when the output exists and may not be replaced."""
-    if path.is_dir():
-        raise OutputError(f"{visible(str(path))} is a folder", hint="Give a file: -o NAME.ipynb")
-    if path.exists() and not overwrite:
-        raise OutputError(
-            f"{visible(str(path))} exists", hint="Use --overwrite, or another -o/--output."
-        )
+    shown = visible(str(path), 200)
+    try:
+        if path.is_dir():
+            raise OutputError(f"{shown} is a folder", hint="Give a file: -o NAME.ipynb")
+        if path.exists() and not overwrite:
+            raise OutputError(f"{shown} exists", hint="Use --overwrite, or another -o/--output.")
+    except OSError as error:  # a name that is too long, say
+        raise _unwritable(path, error) from error
+    for parent in path.parents:
+        if parent.exists() and not parent.is_dir():
+            raise OutputError(
+                f"{shown} can't be written: {visible(str(parent), 200)} is a file, not a folder",
+                hint=_ELSEWHERE,
+            )
 
 
 def write_notebook(notebook: NotebookNode, path: Path, *, overwrite: bool = False) -> Path | None:
@@ -51,11 +62,13 @@ def write_notebook(notebook: NotebookNode, path: Path, *, overwrite: bool = Fals
         backup = _keep_edited(path) if path.exists() else None
         _put(path, text.encode("utf-8"), overwrite=overwrite)
     except OSError as error:
-        raise OutputError(
-            f"{visible(str(path))} can't be written: {error.strerror or error}",
-            hint="Choose another place with -o/--output.",
-        ) from error
+        raise _unwritable(path, error) from error
     return backup
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    said = f"{visible(str(path), 200)} can't be written: {error.strerror or error}"
+    return OutputError(said, hint=_ELSEWHERE)
 
 
 def _put(path: Path, content: bytes, *, overwrite: bool) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,29 +25,58 @@ _MOST_FILES = 2000
 _MOST_FOLDERS = 200
 _DEEPEST = 20
 
-# Where MLflow reads with the person's own rights to an object store, or through the server.
-_REMOTE_SCHEMES = {"mlflow-artifacts", "s3", "gs", "wasb", "wasbs", "abfs", "abfss", "r2", "dbfs"}
+# Where MLflow reads with the person's own rights to an object store.
+_REMOTE_SCHEMES = {"s3", "gs", "wasb", "wasbs", "abfs", "abfss", "r2", "dbfs"}
 
 
-def listing(client: Any, tracking_uri: str, artifact_uri: str, run_id: str) -> ArtifactList:
+def listing(
+    client: Callable[[], Any], tracking_uri: str, artifact_uri: str, run_id: str
+) -> ArtifactList:
     """The files of a run, sorted by path; what can't be listed is said in ``problem``."""
     problem = _refused(tracking_uri, artifact_uri)
     if problem:
         return ArtifactList(problem=problem)
+    found = _Found()
     root = _local_root(artifact_uri)
-    found = _local_files(root) if root else _client_files(client, run_id)
-    files: list[Artifact] = []
-    for file in found:
-        if len(files) == _MOST_FILES:
-            return ArtifactList(files=tuple(sorted(files, key=lambda one: one.path)), cut=True)
-        files.append(file)
-    return ArtifactList(files=tuple(sorted(files, key=lambda one: one.path)))
+    if root:
+        _list_folders(root, found)
+    else:
+        _list_client(client(), run_id, found)
+    files = tuple(sorted(found.files, key=lambda file: file.path))
+    return ArtifactList(files=files, problem=found.problem, cut=found.cut)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a listing has found so far."""
+
+    files: list[Artifact] = field(default_factory=list)
+    problem: str = ""
+    cut: bool = False
+    full: bool = False
+
+    def add(self, path: str, size: int | None) -> None:
+        if len(self.files) < _MOST_FILES:
+            self.files.append(Artifact(path=whole(path), size=size))
+        else:
+            self.cut = self.full = True
+
+    def may_enter(self, path: str) -> bool:
+        """Whether a folder is near enough; one that is not leaves the listing cut."""
+        near = path.count("/") < _DEEPEST
+        self.cut = self.cut or not near
+        return near
 
 
 def content(
-    client: Any, tracking_uri: str, artifact_uri: str, run_id: str, path: str, most_bytes: int
+    client: Callable[[], Any],
+    tracking_uri: str,
+    artifact_uri: str,
+    run_id: str,
+    path: str,
+    most_bytes: int,
 ) -> bytes:
-    """The bytes of one file of a run.
+    """The bytes of one file of a run. ``client`` is called only for what is not on this machine.
 
     Raises:
         NotAllowedError: a path or a store that may not be read.
@@ -59,17 +89,33 @@ def content(
     root = _local_root(artifact_uri)
     if root:
         return _read(root, path, most_bytes)
+    place = PurePosixPath(path)
+    parent = place.parent.as_posix()
+    entries = client().list_artifacts(run_id, None if parent == "." else parent)
+    entry = next((entry for entry in entries if entry.path == place.as_posix()), None)
+    if entry is None or entry.is_dir:
+        raise NotFoundError(f"{visible(path, 100)} is no file among the run's artifacts")
+    if (entry.file_size or 0) > most_bytes:
+        raise _too_large(path, entry.file_size, most_bytes)
     with tempfile.TemporaryDirectory(prefix="qualia-lab-") as folder:
-        for entry in client.list_artifacts(run_id, str(PurePosixPath(path).parent).strip(".")):
-            if entry.path == path and (entry.file_size or 0) > most_bytes:
-                raise _too_large(path, entry.file_size, most_bytes)
-        client.download_artifacts(run_id, path, folder)
-        return _read(Path(folder), path, most_bytes)
+        # A file of a sub-folder lands in the folder itself.
+        copy = client().download_artifacts(run_id, entry.path, folder)
+        return _read(Path(folder), Path(os.path.relpath(copy, folder)).as_posix(), most_bytes)
 
 
 def _refused(tracking_uri: str, artifact_uri: str) -> str:
-    scheme = urlsplit(artifact_uri).scheme
-    if uris.store_type(tracking_uri) != "http" or scheme in _REMOTE_SCHEMES:
+    parts = urlsplit(artifact_uri)
+    scheme = parts.scheme.lower()
+    is_served = uris.store_type(tracking_uri) == "http"
+    if scheme == "mlflow-artifacts":
+        if not is_served:
+            return "a tracking server holds the artifacts; use its http address as tracking URI"
+        if parts.netloc in ("", urlsplit(tracking_uri).netloc):
+            return ""
+    # Another server would be sent the credentials of this one.
+    if scheme in ("mlflow-artifacts", "http", "https"):
+        return f"the artifacts are on another server, which is not asked: {visible(parts.netloc)}"
+    if not is_served or scheme in _REMOTE_SCHEMES:
         return ""
     where = "a folder of this machine" if scheme in ("", "file") else f"a {visible(scheme, 20)} URI"
     return (
@@ -90,35 +136,41 @@ def _inside(path: str) -> bool:
     return bool(path) and "\0" not in path and not parts.is_absolute() and ".." not in parts.parts
 
 
-def _local_files(root: Path) -> Iterator[Artifact]:
+def _list_folders(root: Path, found: _Found) -> None:
     """The files below a folder; no links, no devices; names that are no UTF-8 are shown as such."""
-    folders = [(root, 0)] if root.is_dir() else []
-    while folders:
-        folder, depth = folders.pop(0)
-        with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
-        for entry in ordered:
-            if entry.is_dir(follow_symlinks=False) and depth < _DEEPEST:
-                folders.append((Path(entry.path), depth + 1))
-            elif entry.is_file(follow_symlinks=False):
-                relative = Path(entry.path).relative_to(root).as_posix()
-                size = entry.stat(follow_symlinks=False).st_size
-                yield Artifact(path=whole(relative), size=size)
+    folders = [root] if root.is_dir() else []
+    while folders and not found.full:
+        folder = folders.pop(0)
+        try:
+            with os.scandir(folder) as entries:
+                ordered = sorted(entries, key=lambda entry: entry.name)
+            for entry in ordered:
+                path = Path(entry.path).relative_to(root).as_posix()
+                if entry.is_dir(follow_symlinks=False):
+                    if found.may_enter(path):
+                        folders.append(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    found.add(path, entry.stat(follow_symlinks=False).st_size)
+        except OSError as error:
+            found.problem = f"not all could be listed: {error.strerror}"
 
 
-def _client_files(client: Any, run_id: str) -> Iterator[Artifact]:
+def _list_client(client: Any, run_id: str, found: _Found) -> None:
     folders: list[str | None] = [None]
     listed = 0
-    while folders and listed < _MOST_FOLDERS:
+    while folders and not found.full:
         folder = folders.pop(0)
+        if listed == _MOST_FOLDERS:
+            found.cut = True
+            return
         listed += 1
         for entry in client.list_artifacts(run_id, folder):
             # An honest server lists what lies below the folder that it was asked for.
             if not _inside(entry.path) or not entry.path.startswith(f"{folder}/" if folder else ""):
                 continue
             if not entry.is_dir:
-                yield Artifact(path=whole(entry.path), size=entry.file_size)
-            elif entry.path.count("/") < _DEEPEST:
+                found.add(entry.path, entry.file_size)
+            elif found.may_enter(entry.path):
                 folders.append(entry.path)
 
 
@@ -126,7 +178,10 @@ def _read(root: Path, path: str, most_bytes: int) -> bytes:
     """Read one file below ``root`` that is a plain file, reached through no link."""
     target = root / path
     try:
-        if target.resolve() != root.resolve() / PurePosixPath(path):
+        if not target.is_symlink() and not target.exists():
+            raise FileNotFoundError(path)
+        real = Path(os.path.realpath(target))
+        if real != Path(os.path.realpath(root)) / PurePosixPath(path):
             raise NotAllowedError(f"{visible(path, 100)} is a link out of its place; not read")
         found = target.lstat()
         if not stat.S_ISREG(found.st_mode):
@@ -135,7 +190,7 @@ def _read(root: Path, path: str, most_bytes: int) -> bytes:
             raise _too_large(path, found.st_size, most_bytes)
         with target.open("rb") as file:
             return file.read(most_bytes)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFoundError(f"{visible(path, 100)} is gone from the artifact store") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,17 +27,27 @@ _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+# Drivers whose package has another name than their module.
+_PACKAGES = {
+    "psycopg": '"psycopg[binary]"',
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+}
 _START_SERVER = "Is it running? Check the address, or start one: mlflow server --port 5000"
 
 
 @contextmanager
 def limits() -> Iterator[None]:
-    """MLflow's own settings for the time of a call: fewer retries, no telemetry; then as before.
+    """MLflow's own settings for the time of a call; then as before.
 
-    What a person set in the environment stands. MLflow logs what it raises as well; it is silent
-    meanwhile, since the caller says it once.
+    Fewer retries, no telemetry, no bars of progress; what a person set in the environment stands.
+    MLflow logs what it raises as well; it is silent meanwhile, since the caller says it once.
     """
-    wanted = {**_PATIENCE, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    wanted = {**_PATIENCE, **_QUIET}
     added = [name for name in wanted if name not in os.environ]
     os.environ.update({name: wanted[name] for name in added})
     logger = logging.getLogger("mlflow")
@@ -63,12 +74,13 @@ def translate(uri: str, doing: str) -> Iterator[None]:
     except ImportError as error:
         raise MissingPartError(
             f"{doing} {visible(uri, 200)} needs a package that is not installed: {error.name}",
-            hint="Install the driver of this database, for example: pip install psycopg2-binary",
+            hint=f"pip install {_PACKAGES.get(str(error.name), error.name)}",
         ) from error
     except Exception as error:
         if not _is_foreign(error):
             raise
-        raise _translated(error, uri, doing) from error
+        # A notebook shows the causes of an error too, and MLflow's texts hold the password.
+        raise _translated(error, uri, doing) from None if _tells_secret(error) else error
 
 
 def _is_foreign(error: Exception) -> bool:
@@ -76,6 +88,14 @@ def _is_foreign(error: Exception) -> bool:
     outside = ("mlflow", "google", "requests", "urllib3", "sqlalchemy", "sqlite3", "json")
     rooms = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     return bool(rooms & set(outside)) or isinstance(error, OSError | ValueError | UnicodeError)
+
+
+def _tells_secret(error: BaseException | None) -> bool:
+    while error is not None:
+        if secrets.scrub(str(error)) != str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _translated(error: Exception, uri: str, doing: str) -> QualiaError:
@@ -92,6 +112,11 @@ def _translated(error: Exception, uri: str, doing: str) -> QualiaError:
         return NotFoundError(f"{doing} {where}: {said}")
     if code == "INVALID_PARAMETER_VALUE":
         return UsageError(f"{doing} {where}: {said}")
+    if "readonly database" in str(error):
+        return ServerError(
+            f"MLflow would have to change {where} before it can be read",
+            hint="Nothing is written here. Back it up, then open it once with MLflow itself.",
+        )
     if "out-of-date database schema" in said:
         return ServerError(
             f"{where} has another schema version than the installed MLflow",
@@ -127,4 +152,8 @@ def _http_status(error: Exception) -> int | None:
 
 def _first_line(error: Exception) -> str:
     text = secrets.scrub(str(error)).strip() or type(error).__name__
+    # requests wraps what the system said, "[Errno 111] Connection refused", four times over.
+    found = re.search(r"\[Errno -?\d+\] ([^'\")]+)", text)
+    if found and "HTTPConnection" in text:
+        text = found[1]
     return visible(text.splitlines()[0], 300)

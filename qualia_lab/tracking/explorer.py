@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from qualia_lab.errors import NotFoundError, UsageError, known_list
 from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo, RunSet, Selection
 from qualia_lab.text import visible
-from qualia_lab.tracking import frames, uris
+from qualia_lab.tracking import frames, schemas, session, uris
 from qualia_lab.tracking.client import ClientReader
+from qualia_lab.tracking.http import HttpReader
 from qualia_lab.tracking.reader import Reader
+from qualia_lab.tracking.sql import SqlReader
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SHORTEST_PREFIX = 4
+_SLOW = "read through MLflow, which is slower: "
 _RUN_ID_LENGTH = 32
+# Runs whose ids are compared with one that is unknown, to say which was meant.
+_MOST_COMPARED = 1000
 
 
 class ArtifactExplorer:
@@ -29,7 +39,13 @@ class ArtifactExplorer:
 
     def __init__(self, tracking_uri: str | None = None) -> None:
         self.tracking_uri = uris.enter(tracking_uri or uris.default())
-        self._reader: Reader = ClientReader(self.tracking_uri)
+        # Now, since the environment holds the password of one store only: the last that came in.
+        self._client = ClientReader(self.tracking_uri)
+
+    @cached_property
+    def _reader(self) -> Reader:
+        reader, self._note = choose(self._client)
+        return reader
 
     @cached_property
     def _all_experiments(self) -> list[Experiment]:
@@ -79,9 +95,17 @@ class ArtifactExplorer:
             query = Query(experiment_ids=within, run_ids=tuple(whole))
             found = {run.run_id: [run.run_id] for run in self._reader.find(query)}
         for prefix in dict.fromkeys(one for one in given if one not in whole):
-            like = Query(experiment_ids=within, filter=f"attributes.run_id LIKE '{prefix}%'")
+            like = Query(experiment_ids=within, run_id_prefix=prefix)
             found[prefix] = [run.run_id for run in self._reader.find(like)]
-        return list(dict.fromkeys(_only(one, found.get(one, [])) for one in given))
+        for one in given:
+            if not found.get(one):
+                raise self._no_run(one, within)
+        return list(dict.fromkeys(_only(one, found[one]) for one in given))
+
+    def _no_run(self, given: str, within: tuple[str, ...]) -> NotFoundError:
+        newest = self._reader.find(Query(experiment_ids=within, top=_MOST_COMPARED))
+        known = known_list(given, (run.run_id for run in newest))
+        return NotFoundError(f"no run {visible(given, 60)}", hint=known)
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """The files that a run logged."""
@@ -90,12 +114,45 @@ class ArtifactExplorer:
     def load(self, selection: Selection | Query) -> RunSet:
         """The chosen runs as frames; runs that are gone are named in ``RunSet.coverage``."""
         query = selection if isinstance(selection, Query) else Query(run_ids=selection.run_ids)
+        columns = self._reader.load(query)
+        if self._note:
+            columns = replace(columns, warnings=(*columns.warnings, self._note))
         return frames.run_set(
-            self._reader.load(query),
-            source=self._reader,
+            columns,
+            source=_Source(self._reader),
             experiments={one.experiment_id: one.name for one in self._all_experiments},
             run_ids=query.run_ids,
         )
+
+
+class _Source:
+    """A reader as the source of a ``RunSet``."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.artifacts = reader.artifacts
+        self.read_artifact = reader.read_artifact
+
+    def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+        """As ``model.Source.history``."""
+        return frames.history(self._reader.history(run_ids, metrics))
+
+
+def choose(client: ClientReader) -> tuple[Reader, str]:
+    """The fastest reader for the store of a client, and a line where it is not the one meant."""
+    uri = client.tracking_uri
+    kind = uris.store_type(uri)
+    if kind == "http":
+        unable = session.cannot_serve()
+        return (client, _SLOW + unable) if unable else (HttpReader(client), "")
+    uris.require_local(uri)
+    if kind == "sqlite":
+        schemas.require_sqlite_store(uri)
+    if kind not in ("sqlite", "database"):
+        return client, ""
+    sql = SqlReader(client)
+    unknown = sql.unknown()
+    return (client, _SLOW + unknown) if unknown else (sql, "")
 
 
 def load(tracking_uri: str, run_ids: Sequence[str]) -> RunSet:
@@ -109,21 +166,17 @@ def load(tracking_uri: str, run_ids: Sequence[str]) -> RunSet:
     Raises:
         NotFoundError: none of the runs is there.
     """
-    loaded = ArtifactExplorer(tracking_uri).load(Query(run_ids=tuple(dict.fromkeys(run_ids))))
+    explorer = ArtifactExplorer(tracking_uri)
+    loaded = explorer.load(Query(run_ids=tuple(run_ids)))
     if not len(loaded):
         raise NotFoundError(
-            f"none of the {len(run_ids):,} runs is in {visible(tracking_uri, 200)}",
+            f"none of the {len(run_ids):,} runs is in {visible(explorer.tracking_uri, 200)}",
             hint="Were they deleted, or is tracking_uri another store than it was?",
         )
     return loaded
 
 
 def _only(given: str, found: Sequence[str]) -> str:
-    if not found:
-        raise NotFoundError(
-            f"no run {visible(given, 60)}",
-            hint="It may be deleted, or lie in another experiment or store.",
-        )
     if len(found) > 1:
         raise UsageError(f"{given} fits {len(found):,} runs", hint=known_list(given, found))
     return found[0]

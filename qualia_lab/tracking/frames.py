@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from qualia_lab.model import Coverage, RunSet, Source
-from qualia_lab.text import whole
 from qualia_lab.tracking.reader import Columns
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
 # MLflow's databases have no infinities: it stores the largest double in their place.
 LARGEST = 1.7976931348623157e308
 # The last millisecond of the year 9999; what is past it is no date that anything can print.
 _LAST_MS = 253_402_300_799_999
-_HISTORY = ("run_id", "metric", "step", "timestamp", "value")
 
 
 def run_set(
@@ -36,134 +36,188 @@ def run_set(
             order of ``columns``.
     """
     import pandas as pd
+    import pyarrow as pa
 
-    found = dict.fromkeys(columns.run_id)
-    order = list(found) if run_ids is None else [run for run in run_ids if run in found]
-    missing = () if run_ids is None else tuple(run for run in run_ids if run not in found)
-    index = pd.Index(order, name="run_id", dtype="str")
-    tags = wide(columns.tags, index)
-    runs = _runs(columns, tags, experiments).reindex(index)
-    datasets = _datasets(columns)
-    names = datasets.groupby("run_id", sort=False)["name"].agg(", ".join)
-    runs["dataset"] = names.reindex(index).astype("str")
+    place = {run_id: i for i, run_id in enumerate(columns.runs["run_id"].to_pylist())}
+    wanted = place if run_ids is None else dict.fromkeys(run_ids)
+    order = [run for run in wanted if run in place]
+    missing = tuple(run for run in wanted if run not in place)
+    read = columns.runs.take(pa.array([place[run] for run in order], pa.int64()))
+    ids = read["run_id"].combine_chunks()
+    index = pd.Index(ids.to_pandas(), name="run_id")
+    tags = _texts(columns.tags, ids, index)
+    metrics, logged = _numbers(columns.metrics, ids, index)
+    datasets = _datasets(columns.datasets, order)
     return RunSet(
-        runs=runs,
-        params=wide(columns.params, index),
-        latest=_latest(columns),
+        runs=_runs(read, index, tags, experiments, datasets),
+        params=_texts(columns.params, ids, index),
+        metrics=metrics,
+        logged=logged,
         tags=tags,
         datasets=datasets,
         coverage=Coverage(
             runs=len(order),
             of_runs=len(order) + len(missing),
             missing=missing,
-            warnings=(*columns.warnings, *_odd_times(columns)),
+            warnings=(*columns.warnings, *_odd_times(read)),
         ),
         source=source,
     )
 
 
-def wide(rows: Iterable[tuple[str, str, str]], index: pd.Index[str]) -> pd.DataFrame:
-    """Long (run, key, value) rows as a frame: a row a run, a column a key, sorted by key."""
+def history(points: pa.Table) -> pd.DataFrame:
+    """Points (the columns ``POINTS`` of a reader) as the long frame of ``RunSet.history``."""
     import pandas as pd
 
-    by_key: dict[str, dict[str, str]] = {}
-    for run_id, key, value in rows:
-        by_key.setdefault(whole(key), {})[run_id] = whole(value)
-    data = {
-        key: pd.Series(by_key[key], index=index, dtype="str", name=key) for key in sorted(by_key)
-    }
-    return pd.DataFrame(data, index=index)
-
-
-def history(points: Sequence[tuple[str, str, int, int, float]]) -> pd.DataFrame:
-    """Points (run_id, metric, step, ms, value) as the long frame of ``RunSet.history``."""
-    import pandas as pd
-
-    frame = pd.DataFrame(points, columns=list(_HISTORY))
-    frame = frame.astype({"run_id": "str", "metric": "str", "step": "int64", "value": "float64"})
-    frame["timestamp"] = times([point[3] for point in points])
-    frame["value"] = infinite(frame["value"])
-    return frame.sort_values(["run_id", "metric", "step", "timestamp"], kind="stable").reset_index(
-        drop=True
+    # By value last, as MLflow does to tell which of several points at one time is the latest.
+    ordered = points.sort_by([(name, "ascending") for name in points.column_names])
+    return pd.DataFrame(
+        {
+            "run_id": ordered["run_id"].to_pandas(),
+            "metric": ordered["metric"].to_pandas(),
+            "step": ordered["step"].to_numpy(),
+            "timestamp": times(ordered["timestamp"]),
+            "value": infinite(ordered["value"].to_numpy()),
+        }
     )
 
 
-def infinite(values: pd.Series[float]) -> pd.Series[float]:
+def infinite(values: np.ndarray) -> np.ndarray:
     """Stored values with the stand-ins for infinity turned back into infinity."""
-    return values.mask(values >= LARGEST, float("inf")).mask(values <= -LARGEST, float("-inf"))
+    import numpy as np
+
+    return np.where(np.abs(values) >= LARGEST, np.copysign(np.inf, values), values)
 
 
-def times(milliseconds: Sequence[int | None]) -> pd.Series[pd.Timestamp]:
+def number(value: float) -> float:
+    """One stored value, as ``infinite`` does for many."""
+    if abs(value) >= LARGEST:
+        return float("inf") if value > 0 else float("-inf")
+    return value
+
+
+def times(milliseconds: pa.ChunkedArray) -> pd.Series[pd.Timestamp]:
     """Milliseconds since the epoch as UTC times; missing or beyond the year 9999 is NaT."""
     import numpy as np
     import pandas as pd
 
     nat = np.iinfo(np.int64).min
-    dates = np.array([ms if _is_date(ms) else nat for ms in milliseconds], dtype="int64")
+    dates = milliseconds.fill_null(nat).to_numpy().copy()
+    dates[(dates > _LAST_MS) | (dates < -_LAST_MS)] = nat
     return pd.Series(dates.view("datetime64[ms]")).dt.tz_localize("UTC")
 
 
-def _is_date(ms: int | None) -> bool:
-    return ms is not None and -_LAST_MS <= ms <= _LAST_MS
+def _odd_times(runs: pa.Table) -> list[str]:
+    import numpy as np
+
+    odd = np.zeros(len(runs), dtype=bool)
+    for name in ("started", "ended"):
+        ms = runs[name].fill_null(0).to_numpy()
+        odd |= (ms > _LAST_MS) | (ms < -_LAST_MS)
+    have = "run has" if odd.sum() == 1 else "runs have"
+    return [f"{odd.sum():,} {have} a start or end time that is no date"] if odd.any() else []
 
 
-def _odd_times(columns: Columns) -> list[str]:
-    odd = sum(
-        any(ms is not None and not _is_date(ms) for ms in pair)
-        for pair in zip(columns.started, columns.ended, strict=True)
-    )
-    return [f"{odd:,} runs have a start or end time that is no date"] if odd else []
+def _cells(table: pa.Table, ids: pa.Array) -> tuple[list[str], np.ndarray]:
+    """Where each (key, run) of a long table stands in it: keys sorted, -1 for what is absent."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    run = pc.index_in(table["run_id"], value_set=ids).fill_null(-1).to_numpy()
+    here = np.flatnonzero(run >= 0)
+    encoded = table["key"].combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    codes = encoded.indices.to_numpy()[here]
+    used = sorted(set(np.unique(codes).tolist()), key=lambda code: names[code])
+    row = np.full(len(names), -1)
+    row[used] = np.arange(len(used))
+    cells = np.full((len(used), len(ids)), -1, dtype=np.int64)
+    cells[row[codes], run[here]] = here
+    return [names[code] for code in used], cells
 
 
-def _runs(columns: Columns, tags: pd.DataFrame, experiments: Mapping[str, str]) -> pd.DataFrame:
+def _texts(table: pa.Table, ids: pa.Array, index: pd.Index[str]) -> pd.DataFrame:
+    """A long table of text as a frame: a row a run, a column a key, missing where absent."""
+    import pandas as pd
+    import pyarrow as pa
+
+    keys, cells = _cells(table, ids)
+    values = table["value"].combine_chunks()
+    columns = {
+        key: values.take(pa.array(places, mask=places < 0)).to_pandas().array
+        for key, places in zip(keys, cells, strict=True)
+    }
+    return pd.DataFrame(columns, index=index)
+
+
+def _numbers(
+    table: pa.Table, ids: pa.Array, index: pd.Index[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A long table of numbers as a frame of values, and one of which were logged."""
+    import numpy as np
     import pandas as pd
 
-    index = pd.Index(columns.run_id, name="run_id", dtype="str")
-    started, ended = times(columns.started), times(columns.ended)
+    keys, cells = _cells(table, ids)
+    logged = cells >= 0
+    stored = infinite(table["value"].to_numpy())
+    values = np.full(cells.shape, np.nan)
+    values[logged] = stored[cells[logged]]
+    columns = pd.Index(keys, dtype=index.dtype)
+    return (
+        pd.DataFrame(values.T, index=index, columns=columns),
+        pd.DataFrame(logged.T, index=index, columns=columns),
+    )
 
-    def text(values: Iterable[str | None]) -> pd.Series[str]:
-        kept = [None if value is None else whole(value) for value in values]
-        return pd.Series(kept, index=index, dtype="str")
 
-    def tag(name: str) -> pd.Series[str]:
-        column = tags[name] if name in tags else pd.Series(dtype="str")
-        return column.reindex(index).astype("str")
+def _runs(
+    read: pa.Table,
+    index: pd.Index[str],
+    tags: pd.DataFrame,
+    experiments: Mapping[str, str],
+    datasets: pd.DataFrame,
+) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
 
+    started, ended = times(read["started"]), times(read["ended"])
+    ids = read["experiment_id"].to_pylist()
+    missing = pd.Series(index=index, dtype=index.dtype)
+
+    def tag(name: str) -> Any:
+        return tags.get(name, missing).array
+
+    names = datasets.groupby("run_id", sort=False)["name"].agg(", ".join)
     return pd.DataFrame(
         {
-            "name": text(columns.name),
-            "experiment": text(experiments.get(one, one) for one in columns.experiment_id),
-            "experiment_id": text(columns.experiment_id),
-            "status": text(columns.status),
-            "started": started.set_axis(index),
-            "ended": ended.set_axis(index),
-            "duration": (ended - started).set_axis(index),
-            "user": text(columns.user),
+            "name": read["name"].to_pandas().array,
+            "experiment": pa.array([experiments.get(one, one) for one in ids], pa.string())
+            .to_pandas()
+            .array,
+            "experiment_id": read["experiment_id"].to_pandas().array,
+            "status": read["status"].to_pandas().array,
+            "started": started.array,
+            "ended": ended.array,
+            "duration": (ended - started).array,
+            "user": read["user"].to_pandas().array,
             "parent": tag("mlflow.parentRunId"),
             "source": tag("mlflow.source.name"),
             "commit": tag("mlflow.source.git.commit"),
+            "dataset": names.reindex(index).astype(index.dtype).array,
         },
         index=index,
     )
 
 
-def _latest(columns: Columns) -> pd.DataFrame:
-    import pandas as pd
+def _datasets(table: pa.Table, order: Sequence[str]) -> pd.DataFrame:
+    """In the order of the runs, then by name, context, digest: stores keep no order of inputs."""
+    import pyarrow as pa
 
-    frame = pd.DataFrame(
-        {
-            "run_id": pd.Series([row[0] for row in columns.metrics], dtype="str"),
-            "metric": pd.Series([whole(row[1]) for row in columns.metrics], dtype="str"),
-            "value": pd.Series([row[2] for row in columns.metrics], dtype="float64"),
-        }
-    )
-    frame["value"] = infinite(frame["value"])
+    place = {run_id: number for number, run_id in enumerate(order)}
+    rows = [row for row in table.to_pylist() if row["run_id"] in place]
+    rows.sort(
+        key=lambda row: (
+            place[row["run_id"]], row["name"], row["context"] or "", row["digest"]
+        )
+    )  # fmt: skip
+    frame: pd.DataFrame = pa.Table.from_pylist(rows, schema=table.schema).to_pandas()
     return frame
-
-
-def _datasets(columns: Columns) -> pd.DataFrame:
-    import pandas as pd
-
-    names = ("run_id", "name", "digest", "context", "source_type")
-    rows = [[None if cell is None else whole(cell) for cell in row] for row in columns.datasets]
-    return pd.DataFrame(rows, columns=list(names), dtype="str")

@@ -9,7 +9,6 @@ from qualia_lab.text import visible
 from qualia_lab.tracking import boundary
 
 _CONNECT_SECONDS = 2.5
-_ANSWER_SECONDS = 20
 
 
 def probe(uri: str) -> None:
@@ -24,19 +23,23 @@ def probe(uri: str) -> None:
     """
     import requests
 
+    from qualia_lab.tracking import session  # which probes before it asks anything
     from qualia_lab.tracking.uris import without_password
 
     where = without_password(uri)
-    with boundary.translate(where, "Connecting to"):
-        answer = requests.get(
+    with (
+        boundary.translate(where, "Connecting to"),
+        requests.get(
             uri.rstrip("/") + "/version",
-            timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
-            auth=_login(),
-            headers=_token(),
-            verify=_verify(),
+            timeout=(_CONNECT_SECONDS, session.read_seconds()),
+            stream=True,  # a version is short; whatever else answers may never end
+            auth=session.login(),
+            headers=session.headers(),
+            verify=session.verify(),
             cert=os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH"),
-        )
-    body = answer.text[:200].strip()
+        ) as answer,
+    ):
+        body = next(answer.iter_content(200), b"").decode("utf-8", "replace").strip()
     shown = visible(body, 80)
     if answer.status_code in (401, 403):
         raise boundary.not_allowed(visible(where, 200), "Reading", f"{answer.status_code} {shown}")
@@ -50,20 +53,3 @@ def probe(uri: str) -> None:
             f"{visible(where, 200)} is no MLflow server: it answered {answer.status_code} {shown}",
             hint="Check the address; a proxy or login page may stand in between.",
         )
-
-
-def _login() -> tuple[str, str] | None:
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
-    return (user, password) if user and password else None
-
-
-def _token() -> dict[str, str]:
-    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
-    return {"Authorization": f"Bearer {token}"} if token and not _login() else {}
-
-
-def _verify() -> bool | str:
-    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
-        return False
-    return os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True

@@ -6,35 +6,61 @@ same ``RunSet`` of it, whichever reader it came from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
+from qualia_lab.errors import ServerError
 from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo
+from qualia_lab.text import visible, whole
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
+
+# Columns and their Arrow types. Times are ms since the epoch.
+RUNS = {
+    "run_id": "string",
+    "name": "string",
+    "experiment_id": "string",
+    "status": "string",
+    "started": "int64",
+    "ended": "int64",
+    "user": "string",
+    "artifact_uri": "string",
+}
+TEXTS = {"run_id": "string", "key": "string", "value": "string"}
+NUMBERS = {"run_id": "string", "key": "string", "value": "float64"}
+DATASETS = {
+    "run_id": "string",
+    "name": "string",
+    "digest": "string",
+    "context": "string",
+    "source_type": "string",
+}
+POINTS = {
+    "run_id": "string",
+    "metric": "string",
+    "step": "int64",
+    "timestamp": "int64",
+    "value": "float64",
+}
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Runs as columns: parallel lists, times in ms since the epoch.
+    """Runs as Arrow tables, each run once, in the order asked for.
 
-    ``params``, ``metrics`` and ``tags`` are long: one entry a logged key, each with its run.
+    ``runs`` has the columns ``RUNS``. The others are long, one row a logged key, in any order:
+    ``params`` and ``tags`` (``TEXTS``), ``metrics`` (``NUMBERS``: the last values, NaN where NaN
+    was logged), ``datasets`` (``DATASETS``). They may hold rows of other runs, which do not count.
     """
 
-    run_id: list[str] = field(default_factory=list)
-    name: list[str] = field(default_factory=list)
-    experiment_id: list[str] = field(default_factory=list)
-    status: list[str] = field(default_factory=list)
-    started: list[int | None] = field(default_factory=list)
-    ended: list[int | None] = field(default_factory=list)
-    user: list[str | None] = field(default_factory=list)
-    params: list[tuple[str, str, str]] = field(default_factory=list)
-    metrics: list[tuple[str, str, float]] = field(default_factory=list)
-    tags: list[tuple[str, str, str]] = field(default_factory=list)
-    datasets: list[tuple[str, str, str, str | None, str]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    runs: pa.Table
+    params: pa.Table
+    metrics: pa.Table
+    tags: pa.Table
+    datasets: pa.Table
+    warnings: tuple[str, ...] = ()
 
 
 class Reader(Protocol):
@@ -52,11 +78,40 @@ class Reader(Protocol):
     def load(self, query: Query) -> Columns:
         """The runs that match, with all that they logged but histories and artifacts."""
 
-    def history(self, pairs: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-        """As ``model.Source.history``."""
+    def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pa.Table:
+        """Every point of these metrics of these runs, in any order: the columns ``POINTS``."""
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """As ``model.Source.artifacts``."""
 
     def read_artifact(self, run_id: str, path: str, most_bytes: int) -> bytes:
         """As ``model.Source.read_artifact``."""
+
+
+def schema(columns: Mapping[str, str]) -> pa.Schema:
+    """The Arrow schema of one of the tables above."""
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
+
+
+def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> pa.Table:
+    """Rows as a table with these columns; text loses lone surrogates, which Arrow can't hold."""
+    import pyarrow as pa
+
+    values = list(zip(*rows, strict=True)) or [()] * len(columns)
+    arrays = [
+        pa.array([None if one is None else whole(str(one)) for one in column])
+        if kind == "string"
+        else pa.array(column, kind)
+        for column, kind in zip(values, columns.values(), strict=True)
+    ]
+    return pa.table(arrays, names=list(columns)).cast(schema(columns))
+
+
+def repeated_page(uri: str) -> ServerError:
+    """A server that answers with a page token that it gave before."""
+    return ServerError(
+        f"{visible(uri, 200)} repeats a page of its answer without end",
+        hint="This is a fault of the server or a proxy; what it holds can't be read whole.",
+    )

@@ -122,12 +122,10 @@ def _remember_login(user: str, password: str) -> None:
 def _require_sense(uri: str) -> None:
     """Raise ``ValueError`` for a URI of a server that no request can be made of."""
     parts = urlsplit(uri)
-    if store_type(uri) != "http":
-        return
-    if parts.port is None and parts.netloc.endswith(":"):
-        raise ValueError("the port is missing")
-    if not parts.hostname or re.search(r"[\s\\]", parts.netloc):
-        raise ValueError("the host is missing" if not parts.hostname else "the host has spaces")
+    if store_type(uri) == "http" and (not parts.hostname or parts.port == 0):
+        raise ValueError("it names no host" if not parts.hostname else "no server has port 0")
+    if store_type(uri) == "http" and re.search(r"\s", parts.netloc):
+        raise ValueError("its host has a space in it")
 
 
 def with_password(uri: str) -> str:
@@ -237,7 +235,7 @@ def for_notebook(uri: str, folder: Path) -> str:
 
 def _is_absolute(path: Path) -> bool:
     """Also for a path with a Windows drive, on whatever system this is."""
-    return path.is_absolute() or PureWindowsPath(path).is_absolute()
+    return path.is_absolute() or PureWindowsPath(str(path)).is_absolute()
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -1,0 +1,349 @@
+"""The reader of tracking servers: pages of the public REST API, streamed into columns.
+
+It does not import MLflow: the answers are JSON, and become columns without an object a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo
+from qualia_lab.text import visible, whole
+from qualia_lab.tracking import boundary, frames, reader
+from qualia_lab.tracking.client import ClientReader, filters
+from qualia_lab.tracking.reader import Columns
+from qualia_lab.tracking.session import RefusedError, Session
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PAGE = 1000
+# Requests at once: a server has a few workers, and more would only queue there.
+_THREADS = 4
+# The server's own limits of get-history-bulk (mlflow/server/handlers.py).
+_BULK_RUNS, _BULK_POINTS = 100, 25_000
+_BULK = "ajax-api/2.0/mlflow/metrics/get-history-bulk"
+_PARENT, _CONTEXT = "mlflow.parentRunId", "mlflow.data.context"
+_NEWEST_FIRST = ("attributes.start_time DESC",)
+
+_Json = Mapping[str, Any]
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+
+
+class HttpReader:
+    """Reads a tracking server through its REST API.
+
+    Args:
+        client: of the same server; it reads artifacts, which may lie in any store MLflow knows.
+    """
+
+    def __init__(self, client: ClientReader) -> None:
+        self._uri = client.tracking_uri
+        self._client = client
+        self._session = Session(client.full_uri)
+        self._artifact_uris: dict[str, str] = {}
+
+    def experiments(self, *, deleted: bool) -> list[Experiment]:
+        """As ``Reader.experiments``."""
+        body = {"view_type": "ALL" if deleted else "ACTIVE_ONLY", "max_results": _PAGE}
+        with _asking(self._uri, "Listing the experiments of"):
+            found = [
+                Experiment(
+                    experiment_id=str(one["experiment_id"]),
+                    name=whole(one["name"]),
+                    active=one.get("lifecycle_stage", "active") == "active",
+                    updated=_int(one.get("last_update_time")),
+                )
+                for page in self._pages("api/2.0/mlflow/experiments/search", body)
+                for one in page.get("experiments", [])
+            ]
+        return sorted(found, key=lambda one: (-(one.updated or 0), one.name))
+
+    def find(self, query: Query) -> list[RunInfo]:
+        """As ``Reader.find``."""
+        with _asking(self._uri, "Listing the runs of"):
+            return [_run_info(run) for run in self._runs(query)]
+
+    def count(self, experiment_ids: Sequence[str]) -> int:
+        """As ``Reader.count``: the API can't count, so the runs are read."""
+        return len(self.find(Query(experiment_ids=tuple(experiment_ids))))
+
+    def load(self, query: Query) -> Columns:
+        """As ``Reader.load``."""
+        with _asking(self._uri, "Reading the runs of"):
+            return _columns(self._runs(query))
+
+    def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pa.Table:
+        """As ``Reader.history``."""
+        asked = [
+            (list(run_ids[start : start + _BULK_RUNS]), metric)
+            for metric in metrics
+            for start in range(0, len(run_ids), _BULK_RUNS)
+        ]
+        with _asking(self._uri, "Reading metric histories of"):
+            points = self._parallel(lambda one: self._bulk(*one), asked)
+            return reader.table(reader.POINTS, [point for part in points for point in part])
+
+    def artifacts(self, run_id: str) -> ArtifactList:
+        """As ``model.Source.artifacts``."""
+        return self._client.artifacts_at(self._artifact_uri(run_id), run_id)
+
+    def read_artifact(self, run_id: str, path: str, most_bytes: int) -> bytes:
+        """As ``model.Source.read_artifact``."""
+        return self._client.artifact_at(self._artifact_uri(run_id), run_id, path, most_bytes)
+
+    def _artifact_uri(self, run_id: str) -> str:
+        if run_id not in self._artifact_uris:
+            with _asking(self._uri, "Looking up a run of"):
+                run = self._session.get("api/2.0/mlflow/runs/get", [("run_id", run_id)])["run"]
+                self._artifact_uris[run_id] = str(_info(run).get("artifact_uri", ""))
+        return self._artifact_uris[run_id]
+
+    @cached_property
+    def _active(self) -> tuple[str, ...]:
+        return tuple(one.experiment_id for one in self.experiments(deleted=False))
+
+    def _runs(self, query: Query) -> list[_Json]:
+        """The matching runs, each once, in order."""
+        query = replace(query, experiment_ids=query.experiment_ids or self._active)
+        if query.run_ids is not None:
+            found = self._by_id(query)
+        elif query.order_by or query.top is not None:
+            found = list(self._page_runs(query, *filters(query)))
+        else:
+            found = self._all_runs(query)
+        once = {_info(run)["run_id"]: run for run in found}
+        self._artifact_uris.update(
+            (run_id, str(_info(run).get("artifact_uri", ""))) for run_id, run in once.items()
+        )
+        return list(once.values())
+
+    def _by_id(self, query: Query) -> list[_Json]:
+        """Batches of ids at once. An order holds within one answer only: then ask for all."""
+        wanted = set(query.run_ids or ())
+        clauses = list(filters(query))
+        if len(clauses) > 1 and (query.order_by or query.top is not None):
+            everything = self._runs(replace(query, run_ids=None, top=None))
+            return [run for run in everything if _info(run)["run_id"] in wanted][: query.top]
+        parts = self._parallel(lambda clause: list(self._page_runs(query, clause)), clauses)
+        found = [run for part in parts for run in part]
+        return found if query.order_by else sorted(found, key=_newest_first)
+
+    def _all_runs(self, query: Query) -> list[_Json]:
+        """Every run: the first page tells whether there is more; stretches of time, at once.
+
+        Runs that start in the meantime lie past the first page's newest and are left alone, so
+        no page shifts.
+        """
+        (clause,) = filters(query)
+        first = self._search(query, clause)
+        runs = list(first.get("runs", []))
+        if not first.get("next_page_token"):
+            return runs
+        if not runs:
+            return list(self._page_runs(query, clause))
+        latest = int(_info(runs[-1])["start_time"])
+        oldest = self._search(
+            replace(query, order_by=("attributes.start_time ASC",)), clause, most=1
+        )
+        earliest = int(_info(oldest["runs"][0])["start_time"])
+        stretches = list(_stretches(earliest, latest, _THREADS))
+
+        def read(stretch: tuple[int, int]) -> list[_Json]:
+            since, until = stretch
+            bound = f"attributes.start_time >= {since} AND attributes.start_time <= {until}"
+            return list(self._page_runs(query, f"{clause} AND {bound}" if clause else bound))
+
+        for part in self._parallel(read, stretches):
+            runs += part
+        return sorted(runs, key=_newest_first)
+
+    def _page_runs(self, query: Query, clause: str) -> Iterator[_Json]:
+        left = query.top
+        for page in self._pages(
+            "api/2.0/mlflow/runs/search", _search_body(query, clause, min(left or _PAGE, _PAGE))
+        ):
+            runs = page.get("runs", [])
+            yield from runs if left is None else runs[:left]
+            if left is not None:
+                left -= len(runs)
+                if left <= 0:
+                    return
+
+    def _search(self, query: Query, clause: str, most: int = _PAGE) -> _Json:
+        return self._session.post("api/2.0/mlflow/runs/search", _search_body(query, clause, most))
+
+    def _pages(self, path: str, body: Mapping[str, Any]) -> Iterator[_Json]:
+        """Every page; a token that comes back would go on for ever."""
+        token: str | None = None
+        seen: set[str] = set()
+        while True:
+            page = self._session.post(path, {**body, "page_token": token} if token else body)
+            yield page
+            token = page.get("next_page_token") or None
+            if token is None:
+                return
+            if token in seen:
+                raise reader.repeated_page(self._uri)
+            seen.add(token)
+
+    def _bulk(self, run_ids: list[str], metric: str) -> list[tuple[Any, ...]]:
+        """Points of one metric of several runs; halved where the answer reached its limit."""
+        if not self._has_bulk:
+            return [point for run in run_ids for point in self._single(run, metric)]
+        asked = [("run_id", run) for run in run_ids] + [("metric_key", metric)]
+        try:
+            found = self._session.get(_BULK, [*asked, ("max_results", str(_BULK_POINTS))])
+        except RefusedError as refused:
+            if refused.status != 404:
+                raise
+            self._has_bulk = False
+            return self._bulk(run_ids, metric)
+        points = [_point(one["run_id"], metric, one) for one in found.get("metrics", [])]
+        if len(points) < _BULK_POINTS:
+            return points
+        if len(run_ids) == 1:
+            return self._single(run_ids[0], metric)
+        half = len(run_ids) // 2
+        return self._bulk(run_ids[:half], metric) + self._bulk(run_ids[half:], metric)
+
+    _has_bulk = True
+
+    def _single(self, run_id: str, metric: str) -> list[tuple[Any, ...]]:
+        """All points of one metric of one run, by the endpoint that every server has."""
+        points: list[tuple[Any, ...]] = []
+        token: str | None = None
+        seen: set[str] = set()
+        while True:
+            asked = [("run_id", run_id), ("metric_key", metric)]
+            asked += [("max_results", str(_BULK_POINTS))]
+            asked += [("page_token", token)] if token else []
+            page = self._session.get("api/2.0/mlflow/metrics/get-history", asked)
+            points += [_point(run_id, metric, one) for one in page.get("metrics", [])]
+            token = page.get("next_page_token") or None
+            if token is None:
+                return points
+            if token in seen:
+                raise reader.repeated_page(self._uri)
+            seen.add(token)
+
+    def _parallel(self, function: Callable[[_A], _B], items: Sequence[_A]) -> list[_B]:
+        if len(items) < 2:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(min(_THREADS, len(items))) as pool:
+            return list(pool.map(function, items))
+
+
+@contextmanager
+def _asking(uri: str, doing: str) -> Iterator[None]:
+    """``boundary.translate``, for answers too that are JSON but not MLflow's."""
+    with boundary.translate(uri, doing):
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            what = f"{type(error).__name__} {visible(str(error), 80)}"
+            raise ValueError(f"the answer is not MLflow's: {what}") from error
+
+
+def _search_body(query: Query, clause: str, most: int) -> dict[str, Any]:
+    return {
+        "experiment_ids": list(query.experiment_ids),
+        "filter": clause,
+        "run_view_type": "ACTIVE_ONLY",
+        "max_results": most,
+        "order_by": list(query.order_by or _NEWEST_FIRST),
+    }
+
+
+def _stretches(earliest: int, latest: int, count: int) -> Iterator[tuple[int, int]]:
+    """The whole ms from ``earliest`` to ``latest`` in ``count`` stretches, ends included."""
+    width = max(1, -(-(latest - earliest + 1) // count))
+    for start in range(earliest, latest + 1, width):
+        yield start, min(start + width - 1, latest)
+
+
+def _info(run: _Json) -> _Json:
+    found: _Json = run["info"]
+    return found
+
+
+def _newest_first(run: _Json) -> tuple[int, str]:
+    return -int(_info(run).get("start_time") or 0), str(_info(run)["run_id"])
+
+
+def _int(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _point(run_id: str, metric: str, one: _Json) -> tuple[Any, ...]:
+    step, ms = int(one.get("step") or 0), int(one.get("timestamp") or 0)
+    return run_id, metric, step, ms, float(one["value"])
+
+
+def _pairs(run: _Json, what: str) -> Iterator[tuple[str, Any]]:
+    for one in run.get("data", {}).get(what, []):
+        yield one["key"], one.get("value", "")
+
+
+def _run_info(run: _Json) -> RunInfo:
+    info, tags = _info(run), dict(_pairs(run, "tags"))
+    return RunInfo(
+        run_id=str(info["run_id"]),
+        name=whole(str(info.get("run_name", ""))),
+        experiment_id=str(info["experiment_id"]),
+        status=str(info.get("status", "")),
+        started=_int(info.get("start_time")),
+        ended=_int(info.get("end_time")),
+        parent=tags.get(_PARENT),
+        metrics={whole(key): frames.number(float(value)) for key, value in _pairs(run, "metrics")},
+    )
+
+
+def _columns(runs: Sequence[_Json]) -> Columns:
+    return Columns(
+        runs=reader.table(reader.RUNS, [_run_row(_info(run)) for run in runs]),
+        params=reader.table(reader.TEXTS, _long(runs, "params", str)),
+        metrics=reader.table(reader.NUMBERS, _long(runs, "metrics", float)),
+        tags=reader.table(reader.TEXTS, _long(runs, "tags", str)),
+        datasets=reader.table(reader.DATASETS, _datasets(runs)),
+    )
+
+
+def _run_row(info: _Json) -> tuple[Any, ...]:
+    return (
+        info["run_id"],
+        info.get("run_name", ""),
+        info["experiment_id"],
+        info.get("status", ""),
+        _int(info.get("start_time")),
+        _int(info.get("end_time")),
+        info.get("user_id") or None,
+        info.get("artifact_uri", ""),
+    )
+
+
+def _long(
+    runs: Sequence[_Json], what: str, kind: Callable[[Any], Any]
+) -> list[tuple[str, str, Any]]:
+    return [
+        (run["info"]["run_id"], key, kind(value))
+        for run in runs
+        for key, value in _pairs(run, what)
+    ]
+
+
+def _datasets(runs: Sequence[_Json]) -> list[tuple[Any, ...]]:
+    rows = []
+    for run in runs:
+        for entry in run.get("inputs", {}).get("dataset_inputs", []):
+            one = entry["dataset"]
+            tags = {tag["key"]: tag.get("value") for tag in entry.get("tags", [])}
+            row = (one["name"], one["digest"], tags.get(_CONTEXT), one.get("source_type", ""))
+            rows.append((_info(run)["run_id"], *row))
+    return rows

@@ -1,0 +1,170 @@
+"""Requests to one tracking server: MLflow's settings for access, a few retries, a deadline."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import random
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from qualia_lab.text import visible
+from qualia_lab.tracking import probe
+
+_CONNECT_SECONDS = 2.5
+_READ_SECONDS = 20.0
+# For one answer as a whole: a read timeout alone never ends on a server that drips.
+_ANSWER_SECONDS = 60.0
+_RETRIES = 2
+_PAUSE_SECONDS = 0.5
+_CONNECTIONS = 8
+_PASSING = (429, 500, 502, 503, 504)
+
+
+def cannot_serve() -> str:
+    """Why requests to a server need MLflow's own client here, in words; empty when they don't."""
+    if os.environ.get("MLFLOW_TRACKING_AUTH"):
+        return "MLFLOW_TRACKING_AUTH names a plugin"
+    if os.environ.get("MLFLOW_TRACKING_AWS_SIGV4", "").lower() in ("true", "1"):
+        return "MLFLOW_TRACKING_AWS_SIGV4 is set"
+    return ""
+
+
+class RefusedError(ValueError):
+    """The server answered with a status that is not 200; its own code and words are kept."""
+
+    def __init__(self, status: int, content: bytes) -> None:
+        self.status = status
+        self.error_code = ""
+        said = content[:120].decode("utf-8", "replace").strip()
+        try:
+            answer = json.loads(content)
+            self.error_code, said = str(answer["error_code"]), str(answer["message"])
+        except (ValueError, KeyError, TypeError):
+            pass
+        if 300 <= status < 400:
+            said = "it redirects; use the address that it redirects to"
+        super().__init__(f"{status} {said}".strip())
+
+    def get_http_status_code(self) -> int:
+        """As MLflow's own exceptions name it."""
+        return self.status
+
+
+class Session:
+    """A pooled session with one tracking server.
+
+    Args:
+        full_uri: with its password, when it has one.
+
+    Its methods raise ``RefusedError``, ``ValueError`` for an answer that is none, and what requests
+    raises; callers turn them into errors of this project (``boundary.translate``).
+    """
+
+    def __init__(self, full_uri: str) -> None:
+        self._full_uri = full_uri.rstrip("/")
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The JSON object that the server answers a JSON object with."""
+        return self._ask("POST", path, json=dict(body))
+
+    def get(self, path: str, query: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
+        """The JSON object that the server answers a query with."""
+        return self._ask("GET", path, params=list(query))
+
+    @cached_property
+    def _session(self) -> Any:
+        import requests
+        from requests.adapters import HTTPAdapter
+
+        probe.probe(self._full_uri)
+        session = requests.Session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        session.auth = login()
+        session.headers.update(headers())
+        session.verify = verify()
+        session.cert = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH")
+        return session
+
+    def _ask(self, method: str, path: str, **request: Any) -> Mapping[str, Any]:
+        """One answer, asked for again when a passing fault came instead: asking changes nothing."""
+        import requests
+
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        retries = int(os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _RETRIES))
+        for left in range(retries, -1, -1):
+            try:
+                return self._once(method, path, deadline, **request)
+            except (requests.ConnectionError, RefusedError) as fault:
+                passing = not isinstance(fault, RefusedError) or fault.status in _PASSING
+                pause = _PAUSE_SECONDS * 2 ** (retries - left) * random.uniform(0.7, 1.3)  # noqa: S311
+                if not left or not passing or time.monotonic() + pause > deadline:
+                    raise
+                time.sleep(pause)
+        raise AssertionError("the last try returns or raises")
+
+    def _once(self, method: str, path: str, deadline: float, **request: Any) -> Mapping[str, Any]:
+        with self._session.request(
+            method,
+            f"{self._full_uri}/{path}",
+            timeout=(_CONNECT_SECONDS, read_seconds()),
+            allow_redirects=False,  # a redirected POST would come as a GET, to wherever
+            stream=True,
+            **request,
+        ) as answer:
+            content = bytearray()
+            for part in answer.iter_content(1 << 16):
+                content += part
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"no whole answer within {_ANSWER_SECONDS:.0f} s")
+        if answer.status_code != 200:
+            raise RefusedError(answer.status_code, bytes(content))
+        try:
+            found = json.loads(content)
+        except ValueError as error:
+            shown = visible(bytes(content[:80]).decode("utf-8", "replace"))
+            raise ValueError(f"the answer is no JSON: {shown}") from error
+        if not isinstance(found, dict):
+            raise ValueError("the answer is no JSON object")
+        return found
+
+
+def read_seconds() -> float:
+    """How long to wait for a server to send anything."""
+    return float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _READ_SECONDS))
+
+
+def login() -> tuple[str, str] | None:
+    """User and password, from the environment or from MLflow's credentials file."""
+    names = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+    user, password = (os.environ.get(name) for name in names)
+    file = Path.home() / ".mlflow" / "credentials"
+    if not (user and password) and file.is_file():
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read(file)
+        user = user or parser.get("mlflow", names[0].lower(), fallback=None)
+        password = password or parser.get("mlflow", names[1].lower(), fallback=None)
+    return (user, password) if user and password else None
+
+
+def headers() -> dict[str, str]:
+    """The token, where there is no login, and the workspace."""
+    found = {}
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    if token and not login():
+        found["Authorization"] = f"Bearer {token}"
+    if workspace := os.environ.get("MLFLOW_WORKSPACE"):
+        found["X-MLFLOW-WORKSPACE"] = workspace
+    return found
+
+
+def verify() -> bool | str:
+    """What to check a server's certificate against; False for not at all."""
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
+        return False
+    return os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True

@@ -1,0 +1,405 @@
+"""The reader of SQL stores: a few statements on the tables that matter, straight into columns.
+
+It does not import MLflow. What only MLflow can say, which runs match a filter in its grammar or
+come in an order of its grammar, it asks the client reader for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from qualia_lab.errors import NotFoundError, UsageError, known_list
+from qualia_lab.model import STATUSES, ArtifactList, Experiment, Query, RunInfo
+from qualia_lab.text import visible
+from qualia_lab.tracking import boundary, frames, reader, schemas
+from qualia_lab.tracking.client import ClientReader, first_ms, last_ms
+from qualia_lab.tracking.database import Database, connect
+from qualia_lab.tracking.reader import Columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from sqlalchemy import ColumnElement, Select, TableClause
+
+# Ids in one statement; databases limit its length.
+_IDS_A_STATEMENT = 500
+# From this share of all runs on, reading whole tables is faster than looking runs up.
+_MOST_OF_THE_STORE = 0.5
+_METRIC_ORDER = re.compile(r"metrics\.([\w/.-]+)(?:\s+(ASC|DESC))?", re.IGNORECASE)
+_RUN_NAME, _PARENT, _CONTEXT = "mlflow.runName", "mlflow.parentRunId", "mlflow.data.context"
+
+
+class SqlReader:
+    """Reads a SQL store without MLflow.
+
+    Args:
+        client: of the same store; it answers what takes MLflow's own grammar, and reads artifacts
+            of object stores.
+    """
+
+    def __init__(self, client: ClientReader) -> None:
+        self._uri = client.tracking_uri
+        self._client = client
+        self._database: Database = connect(client.tracking_uri, client.full_uri)
+        self._artifact_uris: dict[str, str] = {}
+
+    def unknown(self) -> str:
+        """Why this database can't be read here, in words; empty when it can.
+
+        Raises:
+            QualiaError: it can't be opened at all.
+        """
+        import sqlalchemy as sa
+
+        with boundary.translate(self._uri, "Opening"):
+            for name, needed in {**schemas.TABLES, "alembic_version": {"version_num"}}.items():
+                if not needed <= self._columns.get(name, set()):
+                    return f"its table {name} is not as MLflow 2.0 to 3.17 has it"
+            version = sa.select(_table("alembic_version").c.version_num)
+            found = self._fetch({"version": "string"}, version)
+        versions = found["version"].to_pylist()
+        if len(versions) != 1 or versions[0] not in schemas.REVISIONS:
+            return f"schema version {visible(', '.join(versions), 60)} is not known here"
+        return ""
+
+    def experiments(self, *, deleted: bool) -> list[Experiment]:
+        """As ``Reader.experiments``."""
+        import sqlalchemy as sa
+
+        table = _table("experiments")
+        columns = {"experiment_id": "int64", "name": "string", "stage": "string", "at": "int64"}
+        statement = sa.select(
+            table.c.experiment_id,
+            table.c.name,
+            table.c.lifecycle_stage,
+            sa.func.coalesce(table.c.last_update_time, 0),
+        )
+        if not deleted:
+            statement = statement.where(table.c.lifecycle_stage == "active")
+        if "workspace" in self._columns["experiments"]:
+            workspace = os.environ.get("MLFLOW_WORKSPACE") or "default"
+            statement = statement.where(sa.column("workspace") == workspace)
+        with boundary.translate(self._uri, "Listing the experiments of"):
+            rows = self._fetch(columns, statement).to_pylist()
+        found = [
+            Experiment(
+                experiment_id=str(row["experiment_id"]),
+                name=row["name"],
+                active=row["stage"] == "active",
+                updated=row["at"] or None,
+            )
+            for row in rows
+        ]
+        return sorted(found, key=lambda one: (-(one.updated or 0), one.name))
+
+    def find(self, query: Query) -> list[RunInfo]:
+        """As ``Reader.find``."""
+        columns = self.load(query)
+        metrics: dict[str, dict[str, float]] = {}
+        for run_id, key, value in _rows(columns.metrics):
+            metrics.setdefault(run_id, {})[key] = frames.number(value)
+        parents = {run: value for run, key, value in _rows(columns.tags) if key == _PARENT}
+        return [
+            RunInfo(
+                run_id=row["run_id"],
+                name=row["name"],
+                experiment_id=row["experiment_id"],
+                status=row["status"],
+                started=row["started"],
+                ended=row["ended"],
+                parent=parents.get(row["run_id"]),
+                metrics=metrics.get(row["run_id"], {}),
+            )
+            for row in columns.runs.to_pylist()
+        ]
+
+    def count(self, experiment_ids: Sequence[str]) -> int:
+        """As ``Reader.count``."""
+        import sqlalchemy as sa
+
+        table = _table("runs")
+        query = self._scoped(Query(experiment_ids=tuple(experiment_ids)))
+        statement = sa.select(sa.func.count()).select_from(table).where(*_conditions(table, query))
+        with boundary.translate(self._uri, "Counting the runs of"):
+            return int(self._fetch({"count": "int64"}, statement)["count"][0].as_py())
+
+    def load(self, query: Query) -> Columns:
+        """As ``Reader.load``."""
+        ordered: list[str] | None = None
+        if query.filter or not all(map(_METRIC_ORDER.fullmatch, query.order_by)):
+            ordered = self._client.ids(query)
+            query = Query(run_ids=tuple(ordered))
+        query = self._scoped(query)
+        with boundary.translate(self._uri, "Reading the runs of"):
+            runs = self._runs(query, ordered)
+            ids = runs["run_id"].to_pylist()
+            self._artifact_uris.update(zip(ids, runs["artifact_uri"].to_pylist(), strict=True))
+            everything = len(ids) >= _MOST_OF_THE_STORE * self._runs_in_store()
+            chunks: list[list[str] | None] = [None] if everything else [*_chunks(ids)]
+            tags = self._all(reader.TEXTS, chunks, _texts("tags"))
+            return Columns(
+                runs=_named(runs, tags),
+                params=self._all(reader.TEXTS, chunks, _texts("params")),
+                metrics=_with_nan(self._all(_FLAGGED, chunks, _latest)),
+                tags=tags,
+                datasets=self._datasets(chunks),
+            )
+
+    def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pa.Table:
+        """As ``Reader.history``."""
+        import sqlalchemy as sa
+
+        table = _table("metrics")
+        types = {**reader.POINTS, "is_nan": "int64"}
+
+        def statement(chunk: list[str] | None) -> Select[Any]:
+            return sa.select(
+                table.c.run_uuid,
+                table.c.key,
+                table.c.step,
+                table.c.timestamp,
+                table.c.value,
+                sa.case((table.c.is_nan == sa.true(), 1), else_=0),
+            ).where(table.c.run_uuid.in_(chunk or []), table.c.key.in_(list(metrics)))
+
+        with boundary.translate(self._uri, "Reading metric histories of"):
+            points = self._all(types, [*_chunks(run_ids)], statement)
+        return _with_nan(points)
+
+    def artifacts(self, run_id: str) -> ArtifactList:
+        """As ``model.Source.artifacts``."""
+        return self._client.artifacts_at(self._artifact_uri(run_id), run_id)
+
+    def read_artifact(self, run_id: str, path: str, most_bytes: int) -> bytes:
+        """As ``model.Source.read_artifact``."""
+        return self._client.artifact_at(self._artifact_uri(run_id), run_id, path, most_bytes)
+
+    @cached_property
+    def _columns(self) -> dict[str, set[str]]:
+        return self._database.columns()
+
+    def _fetch(self, types: Mapping[str, str], statement: Select[Any]) -> pa.Table:
+        return self._database.fetch(statement, reader.schema(types))
+
+    def _all(
+        self,
+        types: Mapping[str, str],
+        chunks: Sequence[list[str] | None],
+        statement: Callable[[list[str] | None], Select[Any]],
+    ) -> pa.Table:
+        import pyarrow as pa
+
+        parts = [self._fetch(types, statement(chunk)) for chunk in chunks]
+        return pa.concat_tables(parts) if parts else reader.schema(types).empty_table()
+
+    def _scoped(self, query: Query) -> Query:
+        """The query with the experiments that no experiments mean: all active ones."""
+        from dataclasses import replace
+
+        if query.experiment_ids:
+            return query
+        active = [one.experiment_id for one in self.experiments(deleted=False)]
+        return replace(query, experiment_ids=tuple(active))
+
+    def _runs(self, query: Query, ordered: Sequence[str] | None) -> pa.Table:
+        """The runs that match, in order; ``ordered`` is the order that the client gave."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        wanted = query.run_ids
+        few = wanted is not None and len(wanted) <= _IDS_A_STATEMENT
+        if ordered is not None or (wanted is not None and not few and not query.order_by):
+            parts = [
+                self._fetch(reader.RUNS, _select_runs(query, chunk, whole=True))
+                for chunk in _chunks(wanted or ())
+            ]
+            runs = pa.concat_tables(parts) if parts else reader.schema(reader.RUNS).empty_table()
+            if ordered is None:
+                runs = runs.sort_by([("started", "descending"), ("run_id", "ascending")])
+            else:
+                place = pc.index_in(runs["run_id"], value_set=pa.array(ordered, pa.string()))
+                runs = runs.take(pc.array_sort_indices(place))
+        elif few:
+            return self._fetch(reader.RUNS, _select_runs(query, wanted))
+        else:
+            # An order holds within one statement only: ask for all, keep the wanted.
+            runs = self._fetch(reader.RUNS, _select_runs(query, None, whole=wanted is not None))
+            if wanted is None:
+                return runs
+            runs = runs.filter(pc.is_in(runs["run_id"], value_set=pa.array(wanted, pa.string())))
+        return runs if query.top is None else runs.slice(0, query.top)
+
+    def _runs_in_store(self) -> int:
+        import sqlalchemy as sa
+
+        statement = sa.select(sa.func.count()).select_from(_table("runs"))
+        return int(self._fetch({"count": "int64"}, statement)["count"][0].as_py())
+
+    def _datasets(self, chunks: Sequence[list[str] | None]) -> pa.Table:
+        for name, needed in schemas.DATASET_TABLES.items():
+            if not needed <= self._columns.get(name, set()):
+                return reader.schema(reader.DATASETS).empty_table()
+        return _blank_to_null(self._all(reader.DATASETS, chunks, _inputs), "context")
+
+    def _artifact_uri(self, run_id: str) -> str:
+        import sqlalchemy as sa
+
+        if run_id not in self._artifact_uris:
+            runs = _table("runs")
+            statement = sa.select(runs.c.artifact_uri).where(runs.c.run_uuid == run_id)
+            with boundary.translate(self._uri, "Looking up a run of"):
+                found = self._fetch({"artifact_uri": "string"}, statement)
+            if not len(found):
+                raise NotFoundError(f"no run {visible(run_id, 60)}")
+            self._artifact_uris[run_id] = found["artifact_uri"][0].as_py()
+        return self._artifact_uris[run_id]
+
+
+_FLAGGED = {**reader.NUMBERS, "is_nan": "int64"}
+
+
+def _table(name: str) -> TableClause:
+    """A table by its name, with the columns that are read."""
+    import sqlalchemy as sa
+
+    columns = {**schemas.TABLES, **schemas.DATASET_TABLES}.get(name, {"version_num"})
+    kinds: dict[str, Any] = {"is_nan": sa.Boolean(), "experiment_id": sa.Integer()}
+    return sa.table(name, *(sa.column(one, kinds.get(one)) for one in sorted(columns)))
+
+
+def _select_runs(query: Query, chunk: Sequence[str] | None, *, whole: bool = False) -> Select[Any]:
+    """The runs that match, in order; ``whole`` leaves the cut to ``top`` for later."""
+    import sqlalchemy as sa
+
+    runs = _table("runs")
+    statement = sa.select(
+        runs.c.run_uuid,
+        sa.func.coalesce(runs.c.name, ""),
+        sa.cast(runs.c.experiment_id, sa.String),
+        runs.c.status,
+        runs.c.start_time,
+        runs.c.end_time,
+        sa.func.coalesce(runs.c.user_id, ""),
+        sa.func.coalesce(runs.c.artifact_uri, ""),
+    ).where(*_conditions(runs, query))
+    if chunk is not None:
+        statement = statement.where(runs.c.run_uuid.in_(list(chunk)))
+    for clause in query.order_by:
+        found = _METRIC_ORDER.fullmatch(clause)
+        if not found:
+            raise UsageError(f"no order {visible(clause, 60)}")
+        latest = _table("latest_metrics").alias()
+        same = sa.and_(latest.c.run_uuid == runs.c.run_uuid, latest.c.key == found[1])
+        value = latest.c.value
+        statement = statement.outerjoin_from(runs, latest, same).order_by(
+            # As MLflow orders: numbers, then NaN, then runs without the metric.
+            sa.case((latest.c.is_nan == sa.true(), 1), (value.is_(None), 2), else_=0),
+            value.desc() if (found[2] or "").upper() == "DESC" else value,
+        )
+    statement = statement.order_by(runs.c.start_time.desc(), runs.c.run_uuid)
+    return statement if whole or query.top is None else statement.limit(query.top)
+
+
+def _conditions(runs: TableClause, query: Query) -> list[ColumnElement[bool]]:
+    for status in query.statuses:
+        if status not in STATUSES:
+            raise UsageError(
+                f"no run status {visible(status, 60)}", hint=known_list(status, STATUSES)
+            )
+    found: list[ColumnElement[bool]] = [
+        runs.c.lifecycle_stage == "active",
+        runs.c.experiment_id.in_([int(one) for one in query.experiment_ids if one.isdigit()]),
+    ]
+    if query.statuses:
+        found.append(runs.c.status.in_(query.statuses))
+    if query.since:
+        found.append(runs.c.start_time >= first_ms(query.since))
+    if query.until:
+        found.append(runs.c.start_time <= last_ms(query.until))
+    if query.run_id_prefix:
+        found.append(runs.c.run_uuid.startswith(query.run_id_prefix, autoescape=True))
+    return found
+
+
+def _texts(name: str) -> Callable[[list[str] | None], Select[Any]]:
+    """What reads a table of keys and texts (``params``, ``tags``), of all runs or of some."""
+
+    def statement(chunk: list[str] | None) -> Select[Any]:
+        import sqlalchemy as sa
+
+        table = _table(name)
+        selected = sa.select(table.c.run_uuid, table.c.key, sa.func.coalesce(table.c.value, ""))
+        return selected if chunk is None else selected.where(table.c.run_uuid.in_(chunk))
+
+    return statement
+
+
+def _latest(chunk: list[str] | None) -> Select[Any]:
+    import sqlalchemy as sa
+
+    table = _table("latest_metrics")
+    flag = sa.case((table.c.is_nan == sa.true(), 1), else_=0)
+    selected = sa.select(table.c.run_uuid, table.c.key, table.c.value, flag)
+    return selected if chunk is None else selected.where(table.c.run_uuid.in_(chunk))
+
+
+def _inputs(chunk: list[str] | None) -> Select[Any]:
+    import sqlalchemy as sa
+
+    datasets, inputs, tags = _table("datasets"), _table("inputs"), _table("input_tags")
+    is_context = sa.and_(tags.c.input_uuid == inputs.c.input_uuid, tags.c.name == _CONTEXT)
+    selected = (
+        sa.select(
+            inputs.c.destination_id,
+            datasets.c.name,
+            datasets.c.digest,
+            sa.func.coalesce(tags.c.value, ""),
+            datasets.c.dataset_source_type,
+        )
+        .join_from(inputs, datasets, datasets.c.dataset_uuid == inputs.c.source_id)
+        .outerjoin(tags, is_context)
+        .where(inputs.c.source_type == "DATASET", inputs.c.destination_type == "RUN")
+    )
+    return selected if chunk is None else selected.where(inputs.c.destination_id.in_(chunk))
+
+
+def _named(runs: pa.Table, tags: pa.Table) -> pa.Table:
+    """Runs without a name take it from their tag, as MLflow does; no user is no user."""
+    import pyarrow.compute as pc
+
+    named = tags.filter(pc.equal(tags["key"], _RUN_NAME))
+    place = pc.index_in(runs["run_id"], value_set=named["run_id"].combine_chunks())
+    by_tag = named["value"].take(place)
+    name = pc.if_else(pc.equal(runs["name"], ""), pc.fill_null(by_tag, ""), runs["name"])
+    return _blank_to_null(runs.set_column(runs.column_names.index("name"), "name", name), "user")
+
+
+def _blank_to_null(table: pa.Table, column: str) -> pa.Table:
+    """Where a statement gave "" for a null, so that Arrow knew the type, a null again."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = table[column]
+    values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+    return table.set_column(table.column_names.index(column), column, values)
+
+
+def _with_nan(table: pa.Table) -> pa.Table:
+    """Values with NaN where the flag beside them says so; the flag goes."""
+    import pyarrow.compute as pc
+
+    value = pc.if_else(pc.equal(table["is_nan"], 1), float("nan"), table["value"])
+    bare = table.drop_columns("is_nan")
+    return bare.set_column(bare.column_names.index("value"), "value", value)
+
+
+def _rows(table: pa.Table) -> Iterator[tuple[str, str, Any]]:
+    return zip(*(table[name].to_pylist() for name in ("run_id", "key", "value")), strict=True)
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), _IDS_A_STATEMENT):
+        yield list(ids[start : start + _IDS_A_STATEMENT])
