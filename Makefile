@@ -11,7 +11,7 @@ JOBS   ?= 2
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo lab test lint types unit format bench-quick clean
+.PHONY: help demo lab test lint types unit format bench bench-quick clean
 
 help:  ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -41,8 +41,12 @@ format: $(VENV)/.test  ## Format and fix what can be fixed.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-quick: $(VENV)/.installed  ## Time the commands; prints a table.
+bench: $(VENV)/.installed  ## Measure everything; writes benchmarks/RESULTS.md.
 	$(BIN)/python benchmarks/commands.py
+	$(BIN)/python benchmarks/reading.py
+
+bench-quick: $(VENV)/.installed  ## Measure reading 10,000 runs; under 2 minutes.
+	$(BIN)/python benchmarks/reading.py --quick
 
 clean:  ## Remove what make made.
 	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -69,12 +69,14 @@ class Selection:
     """What a person chose: everything that is needed to write the notebook again.
 
     ``tracking_uri`` holds no password and is as the person gave it; ``run_ids`` is in the order
-    of the notebook; ``of_runs`` is how many runs the chosen experiments held.
+    of the notebook; ``query`` is what gave them, where they were not named one by one; ``of_runs``
+    is how many runs the chosen experiments held, None where the store can't tell.
     """
 
     tracking_uri: str
     experiments: tuple[str, ...] = ()
     run_ids: tuple[str, ...] = ()
+    query: Query | None = None
     of_runs: int | None = None
     kind: str = "observation"
     sections: tuple[str, ...] = ()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -14,11 +16,13 @@ import pytest
 from conftest import BIN, ROOT
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from stores import Run, curve, fill, run_id
+from stores import T0, Run, curve, fill, run_id
 
-from qualia_lab import ArtifactExplorer, NotebookGenerator, __version__
+import qualia_lab
+from qualia_lab import ArtifactExplorer, NotebookGenerator, __version__, analysis
 from qualia_lab.errors import OutputError, QualiaError, TooFewRunsError, UsageError
 from qualia_lab.model import Query, RunSet, Selection
+from qualia_lab.notebook import cells
 from qualia_lab.notebook.execute import execute
 from qualia_lab.notebook.generator import answers, is_edited
 from qualia_lab.notebook.write import write_notebook
@@ -99,6 +103,57 @@ def test_no_runs_make_no_notebook(empty_store: Path) -> None:
     uri, runs = runs_of(empty_store, 0)
     with pytest.raises(TooFewRunsError):
         NotebookGenerator().generate(selection_of(uri, runs), runs)
+
+
+def many(store: Path) -> tuple[str, RunSet, Query]:
+    """501 runs that a query gave."""
+    fill(store, [Run(run_id=run_id(i), started=T0 + i * 1000) for i in range(501)])
+    explorer = ArtifactExplorer(f"sqlite:///{store}")
+    query = Query(experiment_ids=("1",))
+    return explorer.tracking_uri, explorer.load(query), query
+
+
+def test_past_500_runs_the_notebook_holds_the_query(empty_store: Path) -> None:
+    uri, runs, query = many(empty_store)
+    made = NotebookGenerator().generate(selection_of(uri, runs, query=query), runs)
+    wanted = {"experiment_ids": ["1"], "until": T0 + 500_000, "matched": 501}
+    cell = next(c.source for c in made.cells if "parameters" in c.metadata.get("tags", []))
+    assert f"run_ids = {cells.literal(wanted)}" in cell
+    assert made.metadata.qualia_lab.selection.run_ids == wanted
+    assert run_id(7) not in cell
+
+    again = qualia_lab.load(uri, wanted)
+    assert list(again.runs.index) == list(runs.runs.index)
+    assert again.coverage == runs.coverage
+
+    # A later run stays out; one that is gone is noticed.
+    fill(empty_store, [Run(run_id=run_id(900), started=T0 + 900_000)], experiment_id=2, name="b")
+    with sqlite3.connect(empty_store) as db:
+        db.execute("UPDATE runs SET experiment_id = 1 WHERE experiment_id = 2")
+        db.execute("DELETE FROM runs WHERE run_uuid = ?", (run_id(3),))
+    db.close()
+    changed = qualia_lab.load(uri, wanted)
+    assert len(changed) == 500
+    said = "500 runs match now; 501 did when this notebook was made"
+    assert changed.coverage.warnings == (said,)
+    assert said in analysis.headline(changed).text
+
+
+def test_up_to_500_runs_and_those_named_one_by_one_are_listed(empty_store: Path) -> None:
+    uri, runs, query = many(empty_store)
+    named = NotebookGenerator().generate(selection_of(uri, runs), runs)
+    assert named.metadata.qualia_lab.selection.run_ids == list(runs.runs.index)
+    fewer = ArtifactExplorer(uri).load(replace(query, top=500))
+    made = NotebookGenerator().generate(selection_of(uri, fewer, query=query), fewer)
+    assert made.metadata.qualia_lab.selection.run_ids == list(fewer.runs.index)
+
+
+@pytest.mark.parametrize("wanted", [{"experiments": ["1"]}, {"filter": "x", "until": 5, "a": 1}])
+def test_a_query_with_an_unknown_key_is_refused(
+    wanted: dict[str, object], empty_store: Path
+) -> None:
+    with pytest.raises(UsageError, match="a query has no"):
+        qualia_lab.load(f"sqlite:///{empty_store}", wanted)
 
 
 def test_the_bytes_do_not_depend_on_hash_seed_time_zone_or_locale(empty_store: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from qualia_lab.text import visible
@@ -19,7 +20,7 @@ _ID_CHARACTERS = 8
 def run_labels(runs: RunSet) -> dict[str, str]:
     """Run id -> a label no other run has: its name, with the start of its id where names repeat."""
     names = {run_id: plain(name) for run_id, name in runs.runs["name"].items()}
-    shared = {name for name in names.values() if list(names.values()).count(name) > 1}
+    shared = {name for name, count in Counter(names.values()).items() if count > 1}
     return {
         str(run_id): f"{name} ({str(run_id)[:_ID_CHARACTERS]})".strip()
         if name in shared or not name

@@ -90,19 +90,22 @@ class Chooser:
         with self._out.waiting(f"Looking at {explorer.tracking_uri}"):
             experiments = explorer.experiments()
         chosen = self._experiments(explorer, experiments)
-        run_ids, of_runs = self._runs(explorer, chosen)
+        query, of_runs = self._query(explorer, chosen)
+        with self._out.waiting("Loading the runs"):
+            runs = explorer.load(query)
+        if self._flags.by_query and of_runs is None:
+            of_runs = self._counted(explorer, chosen, len(runs))
+        if not len(runs):
+            raise NotFoundError(_nothing(flags, chosen, of_runs))
         selection = Selection(
             tracking_uri=explorer.tracking_uri,
             experiments=tuple(one.name for one in chosen) if self._narrows else (),
-            run_ids=tuple(run_ids),
+            run_ids=tuple(runs.runs.index),
+            query=query if flags.by_query else None,
             of_runs=of_runs,
             kind=self._kind.name,
             sections=flags.sections,
         )
-        with self._out.waiting(f"Loading {len(run_ids):,} runs"):
-            runs = explorer.load(selection)
-        if not len(runs):
-            raise NotFoundError("the runs are gone from the store", hint="Choose again.")
         title = self._title(list(dict.fromkeys(runs.runs["experiment"])))
         return (
             replace(
@@ -151,41 +154,50 @@ class Chooser:
 
         return prompts.experiments(active)
 
-    def _runs(
+    def _query(
         self, explorer: ArtifactExplorer, chosen: Sequence[Experiment]
-    ) -> tuple[list[str], int | None]:
-        """The run ids in order, and how many runs there are to choose from."""
+    ) -> tuple[Query, int | None]:
+        """Which runs, and how many there are to choose from where that is known by now."""
         flags = self._flags
         ids = tuple(one.experiment_id for one in chosen)
-        within = ids if flags.experiments or not flags.runs else ()
+        if flags.by_query:
+            return Query(experiment_ids=ids, filter=flags.filter or "", top=flags.top), None
         if flags.runs:
             given = [one for word in flags.runs for one in (_stdin() if word == "-" else [word])]
-            found = explorer.run_ids(given, within)
+            found = explorer.run_ids(given, ids if flags.experiments else ())
             if not found:
                 raise NotFoundError("no run id on standard input", hint="One id a line is read.")
-            return found, explorer.count(ids) if flags.experiments else None
-        with self._out.waiting("Listing runs"):
-            listed = explorer.runs(
-                Query(experiment_ids=ids, filter=flags.filter or "", top=flags.top)
-            )
-            whole = not flags.filter and flags.top is None
-            of_runs = len(listed) if whole else explorer.count(ids)
-        if not listed:
-            raise NotFoundError(*_nothing(flags, chosen, of_runs))
-        if flags.by_query:
-            return [run.run_id for run in listed], of_runs
-        return [run.run_id for run in self._picked(listed)], of_runs
+            of_runs = explorer.count(ids) if flags.experiments else None
+        else:
+            with self._out.waiting("Listing runs"):
+                listed = explorer.runs(Query(experiment_ids=ids, top=_MOST_ON_SCREEN))
+                of_runs = self._counted(explorer, chosen, len(listed))
+            found = [run.run_id for run in self._picked(listed, chosen, of_runs)]
+        # Only whole ids by now, and no experiment has to be looked through for them.
+        return Query(run_ids=tuple(found)), of_runs
 
-    def _picked(self, listed: Sequence[RunInfo]) -> list[RunInfo]:
+    def _counted(
+        self, explorer: ArtifactExplorer, chosen: Sequence[Experiment], seen: int
+    ) -> int | None:
+        """How many runs there are; those that were seen are all, unless something cut them."""
+        limit = self._flags.top if self._flags.by_query else _MOST_ON_SCREEN
+        if not self._flags.filter and (limit is None or seen < limit):
+            return seen
+        return explorer.count(tuple(one.experiment_id for one in chosen))
+
+    def _picked(
+        self, listed: Sequence[RunInfo], chosen: Sequence[Experiment], of_runs: int | None
+    ) -> list[RunInfo]:
         from qualia_lab.cli import prompts
 
-        shown = listed[:_MOST_ON_SCREEN]
-        if len(shown) < len(listed):
+        if not listed:
+            raise NotFoundError(_nothing(self._flags, chosen, of_runs))
+        if of_runs is None or len(listed) < of_runs:
+            of = "" if of_runs is None else f" of {of_runs:,}"
             self._out.say(
-                f"The newest {len(shown):,} of {len(listed):,} runs are listed; "
-                "--filter and --all reach the others."
+                f"The newest {len(listed):,}{of} runs are listed; --filter and --all reach more."
             )
-        return prompts.runs(shown)
+        return prompts.runs(listed)
 
     def _title(self, experiments: Sequence[str]) -> str:
         names = ", ".join(visible(name, 60) for name in experiments[:3])
@@ -209,11 +221,11 @@ class Chooser:
         return prompts.output(default, overwrite=self._flags.overwrite)
 
 
-def _nothing(flags: Flags, chosen: Sequence[Experiment], of_runs: int) -> tuple[str]:
+def _nothing(flags: Flags, chosen: Sequence[Experiment], of_runs: int | None) -> str:
     where = ", ".join(visible(one.name, 60) for one in chosen[:3]) or "this store"
-    if flags.filter:
-        return (f"no run of {of_runs:,} in {where} matches the filter",)
-    return (f"no runs in {where}",)
+    if not flags.filter:
+        return f"no runs in {where}"
+    return f"no run{'' if of_runs is None else f' of {of_runs:,}'} in {where} matches the filter"
 
 
 def _params(given: Sequence[str], kind: Kind) -> dict[str, Answer]:

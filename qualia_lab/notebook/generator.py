@@ -15,11 +15,13 @@ from qualia_lab.model import FACTS, Answer, Cell, Kind, RunSet, Section, Selecti
 from qualia_lab.notebook import cells
 from qualia_lab.notebook.catalogue import Catalogue
 from qualia_lab.text import slug, visible, whole
-from qualia_lab.tracking import uris
+from qualia_lab.tracking import explorer, uris
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+# A notebook over more runs holds the query that gave them, rather than a page of ids.
+_MOST_IDS = 500
 _MISSING = Section(file="_shared/missing")
 _MORE = Section(file="_shared/more")
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -79,7 +81,7 @@ class NotebookGenerator:
             metadata={
                 "kernelspec": dict(_KERNEL),
                 "language_info": {"name": "python"},
-                "qualia_lab": _recipe(selection),
+                "qualia_lab": _recipe(selection, runs),
             },
         )
         nbformat.validate(notebook)
@@ -227,7 +229,7 @@ def _context(kind: Kind, selection: Selection, runs: RunSet) -> dict[str, Any]:
         "title": selection.title or f"{kind.title}: {', '.join(experiments)}",
         "parameters": {
             "tracking_uri": uris.for_notebook(selection.tracking_uri, selection.output.parent),
-            "run_ids": list(runs.runs.index),
+            "run_ids": _wanted(selection, runs),
             **selection.parameters,
         },
         "experiments": experiments,
@@ -238,7 +240,14 @@ def _context(kind: Kind, selection: Selection, runs: RunSet) -> dict[str, Any]:
     }
 
 
-def _recipe(selection: Selection) -> dict[str, Any]:
+def _wanted(selection: Selection, runs: RunSet) -> list[str] | dict[str, Any]:
+    """The runs by id, or by the query that gave them where there are too many to list."""
+    if selection.query is None or len(runs) <= _MOST_IDS:
+        return list(runs.runs.index)
+    return explorer.plain_query(selection.query, runs)
+
+
+def _recipe(selection: Selection, runs: RunSet) -> dict[str, Any]:
     """What made the notebook, in its metadata: enough to make it again."""
     return {
         "version": __version__,
@@ -248,7 +257,7 @@ def _recipe(selection: Selection) -> dict[str, Any]:
         "selection": {
             "tracking_uri": uris.for_notebook(selection.tracking_uri, selection.output.parent),
             "experiments": [whole(one) for one in selection.experiments],
-            "run_ids": list(selection.run_ids),
+            "run_ids": _wanted(selection, runs),
             "of_runs": selection.of_runs,
             "sections": list(selection.sections),
         },

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qualia_lab.errors import NotFoundError, UsageError, known_list
 from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo, RunSet, Selection
@@ -19,6 +20,8 @@ from qualia_lab.tracking.sql import SqlReader
 if TYPE_CHECKING:
     import pandas as pd
 
+EPOCH = datetime.fromtimestamp(0, UTC)
+_QUERY_KEYS = ("experiment_ids", "filter", "top", "until", "matched")
 _SHORTEST_PREFIX = 4
 _SLOW = "read through MLflow, which is slower: "
 _RUN_ID_LENGTH = 32
@@ -71,8 +74,8 @@ class ArtifactExplorer:
         """The runs that match, all of them, newest first unless the query orders otherwise."""
         return self._reader.find(query)
 
-    def count(self, experiment_ids: Sequence[str]) -> int:
-        """How many active runs these experiments hold."""
+    def count(self, experiment_ids: Sequence[str]) -> int | None:
+        """How many active runs these experiments hold; None if only reading them all would tell."""
         return self._reader.count(experiment_ids)
 
     def run_ids(self, given: Sequence[str], experiment_ids: Sequence[str] = ()) -> list[str]:
@@ -155,18 +158,23 @@ def choose(client: ClientReader) -> tuple[Reader, str]:
     return (client, _SLOW + unknown) if unknown else (sql, "")
 
 
-def load(tracking_uri: str, run_ids: Sequence[str]) -> RunSet:
+def load(tracking_uri: str, run_ids: Sequence[str] | Mapping[str, Any]) -> RunSet:
     """What a notebook calls: these runs of that store, as frames.
 
     Args:
         tracking_uri: without a password; where ``MLFLOW_TRACKING_URI`` holds the same URI with
             one, that is used, and MLflow's own variables for credentials count as ever.
-        run_ids: in the order that they should have.
+        run_ids: in the order that they should have. Or a query, where there are too many to name:
+            ``experiment_ids``, ``filter``, ``top``, ``until`` (ms since the epoch, so that later
+            runs stay out) and ``matched``, how many there were when the notebook was made.
 
     Raises:
         NotFoundError: none of the runs is there.
+        UsageError: a key of the query is unknown.
     """
     explorer = ArtifactExplorer(tracking_uri)
+    if isinstance(run_ids, Mapping):
+        return _matching(explorer, run_ids)
     loaded = explorer.load(Query(run_ids=tuple(run_ids)))
     if not len(loaded):
         raise NotFoundError(
@@ -174,6 +182,51 @@ def load(tracking_uri: str, run_ids: Sequence[str]) -> RunSet:
             hint="Were they deleted, or is tracking_uri another store than it was?",
         )
     return loaded
+
+
+def query_of(wanted: Mapping[str, Any]) -> Query:
+    """The query that a notebook holds as plain values; the opposite of ``plain_query``."""
+    for key in wanted:
+        if key not in _QUERY_KEYS:
+            raise UsageError(
+                f"a query has no {visible(str(key), 60)}", hint=known_list(key, _QUERY_KEYS)
+            )
+    until = wanted.get("until")
+    return Query(
+        experiment_ids=tuple(str(one) for one in wanted.get("experiment_ids", ())),
+        filter=str(wanted.get("filter", "")),
+        top=wanted.get("top"),
+        until=None if until is None else EPOCH + timedelta(milliseconds=until),
+    )
+
+
+def plain_query(query: Query, runs: RunSet) -> dict[str, Any]:
+    """A query as plain values, bound by the newest start among the runs that it gave."""
+    found: dict[str, Any] = {"experiment_ids": list(query.experiment_ids)}
+    if query.filter:
+        found["filter"] = query.filter
+    if query.top is not None:
+        found["top"] = query.top
+    newest = runs.runs["started"].max()
+    # A start that is no date has no bound to offer; then later runs count as a change.
+    if newest == newest and not runs.runs["started"].isna().any():
+        found["until"] = (newest.to_pydatetime() - EPOCH) // timedelta(milliseconds=1)
+    return {**found, "matched": len(runs)}
+
+
+def _matching(explorer: ArtifactExplorer, wanted: Mapping[str, Any]) -> RunSet:
+    loaded = explorer.load(query_of(wanted))
+    before, now = wanted.get("matched"), len(loaded)
+    if not now:
+        raise NotFoundError(
+            f"no run of {visible(explorer.tracking_uri, 200)} matches any more",
+            hint="Were they deleted, or is tracking_uri another store than it was?",
+        )
+    if before is None or before == now:
+        return loaded
+    changed = f"{now:,} runs match now; {before:,} did when this notebook was made"
+    coverage = replace(loaded.coverage, warnings=(*loaded.coverage.warnings, changed))
+    return replace(loaded, coverage=coverage)
 
 
 def _only(given: str, found: Sequence[str]) -> str:

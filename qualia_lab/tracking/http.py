@@ -70,9 +70,12 @@ class HttpReader:
         with _asking(self._uri, "Listing the runs of"):
             return [_run_info(run) for run in self._runs(query)]
 
-    def count(self, experiment_ids: Sequence[str]) -> int:
-        """As ``Reader.count``: the API can't count, so the runs are read."""
-        return len(self.find(Query(experiment_ids=tuple(experiment_ids))))
+    def count(self, experiment_ids: Sequence[str]) -> int | None:
+        """As ``Reader.count``: the API can't count beyond a page."""
+        with _asking(self._uri, "Counting the runs of"):
+            query = Query(experiment_ids=tuple(experiment_ids) or self._active)
+            page = self._search(query, "")
+            return None if page.get("next_page_token") else len(page.get("runs", []))
 
     def load(self, query: Query) -> Columns:
         """As ``Reader.load``."""

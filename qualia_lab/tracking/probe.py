@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
+from typing import Any
 
 from qualia_lab.errors import ServerError
 from qualia_lab.text import visible
 from qualia_lab.tracking import boundary
 
 _CONNECT_SECONDS = 2.5
+_MOST_BYTES = 200
 
 
 def probe(uri: str) -> None:
@@ -39,7 +42,7 @@ def probe(uri: str) -> None:
             cert=os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH"),
         ) as answer,
     ):
-        body = next(answer.iter_content(200), b"").decode("utf-8", "replace").strip()
+        body = _beginning(answer, session.read_seconds())
     shown = visible(body, 80)
     if answer.status_code in (401, 403):
         raise boundary.not_allowed(visible(where, 200), "Reading", f"{answer.status_code} {shown}")
@@ -53,3 +56,16 @@ def probe(uri: str) -> None:
             f"{visible(where, 200)} is no MLflow server: it answered {answer.status_code} {shown}",
             hint="Check the address; a proxy or login page may stand in between.",
         )
+
+
+def _beginning(answer: Any, seconds: float) -> str:
+    """What an answer begins with; byte by byte, since a timeout alone never ends a trickle."""
+    deadline = time.monotonic() + seconds
+    content = bytearray()
+    for byte in answer.iter_content(1):
+        content += byte
+        if len(content) == _MOST_BYTES:
+            break
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it did not finish a short answer within {seconds:g} s")
+    return content.decode("utf-8", "replace").strip()

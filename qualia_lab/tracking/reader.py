@@ -72,8 +72,8 @@ class Reader(Protocol):
     def find(self, query: Query) -> list[RunInfo]:
         """The runs that match, all pages of them, in the order asked for (newest first)."""
 
-    def count(self, experiment_ids: Sequence[str]) -> int:
-        """How many active runs these experiments hold."""
+    def count(self, experiment_ids: Sequence[str]) -> int | None:
+        """How many active runs these experiments hold; None if only reading them all would tell."""
 
     def load(self, query: Query) -> Columns:
         """The runs that match, with all that they logged but histories and artifacts."""
