@@ -44,6 +44,7 @@ format: $(VENV)/.test  ## Format and fix what can be fixed.
 bench: $(VENV)/.installed  ## Measure everything; writes benchmarks/RESULTS.md.
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/reading.py
+	$(BIN)/python benchmarks/growth.py
 
 bench-quick: $(VENV)/.installed  ## Measure reading 10,000 runs; under 2 minutes.
 	$(BIN)/python benchmarks/reading.py --quick

@@ -105,6 +105,17 @@ class ArtifactList:
     problem: str = ""
     cut: bool = False
 
+    def tree(self) -> dict[str, Any]:
+        """The files in their folders: ``name/`` maps to a folder's dict, ``name`` to a file."""
+        root: dict[str, Any] = {}
+        for file in self.files:
+            folder = root
+            *parents, name = file.path.split("/")
+            for parent in parents:
+                folder = folder.setdefault(f"{parent}/", {})
+            folder[name] = file
+        return root
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:

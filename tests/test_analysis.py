@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ def load(store: Path, *runs: Run) -> RunSet:
     return explorer.load(Query(run_ids=tuple(run.run_id for run in runs)))
 
 
+def fresh(runs: RunSet) -> RunSet:
+    """The same runs without what was kept of their artifacts."""
+    return replace(runs, _cache={})
+
+
 def png(figure: object) -> Image.Image:
     """The picture that a notebook would show."""
     assert isinstance(figure, Figure)
@@ -53,6 +59,13 @@ def png(figure: object) -> Image.Image:
         ("r2_score", "max"),
         ("hit@10", "max"),
         ("error_accuracy", "max"),
+        ("neg_mean_squared_error", "max"),
+        ("mean_test_score", "max"),
+        ("rank_test_score", "min"),
+        ("std_test_score", None),
+        ("time_to_accuracy", "min"),
+        ("best_val_loss_epoch", None),
+        ("loss_scale", None),
         ("learning_rate", None),
         ("epoch", None),
         ("m1", None),
@@ -67,6 +80,14 @@ def test_the_name_tells_the_direction(metric: str, expected: str | None) -> None
 def test_the_most_telling_metrics_come_first() -> None:
     counts = {"system/time": 9, "epoch": 9, "train_loss": 9, "val_loss": 2, "accuracy": 3}
     assert ranked(counts) == ["val_loss", "train_loss", "accuracy", "epoch", "system/time"]
+    # What scikit-learn's autologging gives for a grid search.
+    search = ("mean_fit_time", "mean_test_score", "rank_test_score", "std_test_score")
+    assert ranked(dict.fromkeys(search, 4)) == [
+        "mean_test_score",
+        "rank_test_score",
+        "mean_fit_time",
+        "std_test_score",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +185,7 @@ def test_headline(empty_store: Path) -> None:
     text = analysis.headline(runs, "val_loss").text
     assert text.splitlines() == [
         "3 runs: 1 finished, 1 failed, 1 running.",
-        "Best val_loss: 0.25 by good (lowest last value of 1 runs).",
+        "Best val_loss: 0.25 by good (lowest last value; 1 of 2 logged are finite).",
     ]
     assert "is not known from its name" in analysis.headline(runs, "depth").text
     assert "No run logged absent." in analysis.headline(runs, "absent").text
@@ -385,6 +406,14 @@ def test_images(empty_store: Path) -> None:
     ]
     assert "plots/1.png: cannot identify image file" in str(figure.get_supxlabel())
     assert "6 of 7 images shown" in str(figure.get_supxlabel())
+    for path in folder.iterdir():
+        path.unlink()
+    Image.new("1", (30_000, 30_000)).save(folder / "bomb.png")
+    Image.new("1", (9_000, 9_000)).save(folder / "large.png")
+    bomb = analysis.run_images(fresh(runs), run_id(0))
+    assert isinstance(bomb, Note)
+    assert "plots/bomb.png: Image size (900000000 pixels) exceeds limit" in bomb.text
+    assert "plots/large.png: 9,000 × 9,000 pixels are too many" in bomb.text
     none = analysis.run_images(runs, run_id(1))
     assert isinstance(none, Note)
     assert none.text == "No images among the artifacts."

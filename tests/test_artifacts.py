@@ -444,3 +444,9 @@ def test_nothing_outside_is_asked_of_a_server(path: str) -> None:
     with pytest.raises(NotAllowedError):
         fake_content(client, path)
     assert client.asked == 0
+
+
+def test_a_listing_is_a_tree_too() -> None:
+    one, two, three = (Artifact(path=path, size=1) for path in ("a/b/x.txt", "a/y.txt", "z.txt"))
+    listed = ArtifactList(files=(one, two, three))
+    assert listed.tree() == {"a/": {"b/": {"x.txt": one}, "y.txt": two}, "z.txt": three}

@@ -194,7 +194,7 @@ def test_runs_by_id_by_prefix_and_from_stdin(project: Project) -> None:
     record = json.loads(done.out)
     assert record["run_ids"] == [TWINS[1], THIRD, TWINS[0]]
     assert record["title"] == title
-    assert record["of_runs"] is None
+    assert record["of_runs"] == 3
     assert tree(project.folder) == before
 
 

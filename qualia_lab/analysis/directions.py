@@ -23,6 +23,9 @@ _MORE = frozenset(
     sensitivity spearman specificity ssim throughput
     """.split()  # noqa: SIM905
 )
+_NEITHER = frozenset("epoch epochs iteration iterations scale std step steps var".split())  # noqa: SIM905
+_TAKES = frozenset("cost duration latency ms rank seconds time".split())  # noqa: SIM905
+_HELD_OUT = frozenset("cv eval holdout test val valid validation".split())  # noqa: SIM905
 _SQUASHED_LESS = re.compile(r"(loss|error|logloss)(@?\d+)?$")
 _SQUASHED_MORE = re.compile(r"(accuracy|precision|recall|score)(@?\d+)?$")
 
@@ -30,13 +33,18 @@ _SQUASHED_MORE = re.compile(r"(accuracy|precision|recall|score)(@?\d+)?$")
 def direction(metric: str) -> Direction | None:
     """``"min"`` where less is better, ``"max"`` where more is, None where the name does not tell.
 
-    The words of the name decide, the last one first: ``val_loss`` is a loss, ``error_accuracy``
-    an accuracy. System metrics (``system/...``) have no direction.
+    The last word that tells decides: ``val_loss`` is a loss, ``error_accuracy`` an accuracy. Before
+    it count: scikit-learn's ``neg_...``, which turns an error into a score; ranks; times to
+    something. Spreads (``std_...``), epochs, steps, scales and system metrics (``system/...``) are
+    neither better nor worse.
     """
-    if metric.startswith("system/"):
+    words = _words(metric)
+    if metric.startswith("system/") or _NEITHER & set(words):
         return None
-    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", metric).lower()
-    words = [word for word in re.split(r"[^a-z0-9]+", spaced) if word]
+    if "neg" in words:
+        return "max"
+    if "rank" in words or words[:2] == ["time", "to"]:
+        return "min"
     for word in reversed(words):
         if word in _LESS or _SQUASHED_LESS.search(word):
             return "min"
@@ -45,19 +53,26 @@ def direction(metric: str) -> Direction | None:
     return None
 
 
+def _words(metric: str) -> list[str]:
+    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", metric).lower()
+    return [word for word in re.split(r"[^a-z0-9]+", spaced) if word]
+
+
 def ranked(metrics: Mapping[str, int]) -> list[str]:
     """Metrics in the order in which they tell runs apart, the most telling first.
 
-    Model metrics stand before system metrics, those whose direction is known before others, those
-    of held-out data before those of training, those that more runs share first; then by name.
+    Model metrics stand before system metrics, those whose direction is known before others, what a
+    model achieves before what it takes (times, costs) and before ranks, held-out data before
+    training data, those that more runs share first; then by name.
 
     Args:
         metrics: metric -> how many runs logged it.
     """
 
-    def rank(name: str) -> tuple[bool, bool, bool, int, str]:
-        held_out = name.lower().startswith(("val", "test", "eval", "holdout"))
+    def rank(name: str) -> tuple[bool, bool, bool, bool, int, str]:
+        words = set(_words(name))
         unknown = direction(name) is None
-        return (name.startswith("system/"), unknown, not held_out, -metrics[name], name)
+        takes, held_out = bool(words & _TAKES), bool(words & _HELD_OUT)
+        return (name.startswith("system/"), unknown, takes, not held_out, -metrics[name], name)
 
     return sorted(metrics, key=rank)

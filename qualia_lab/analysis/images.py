@@ -36,7 +36,7 @@ def run_images(runs: RunSet, run_id: str) -> Figure | Note:
     for path in paths[:_MOST_IMAGES]:
         try:
             images[path] = _pixels(runs.read_artifact(run_id, path, _MOST_BYTES))
-        except (QualiaError, OSError, ValueError, SyntaxError) as error:
+        except (QualiaError, ValueError) as error:
             problems.append(f"{plain(path, 100)}: {plain(str(error), 200)}")
     if len(paths) > _MOST_IMAGES:
         problems.append(f"{_MOST_IMAGES} of {len(paths):,} images shown")
@@ -48,14 +48,17 @@ def run_images(runs: RunSet, run_id: str) -> Figure | Note:
 def _pixels(content: bytes) -> np.ndarray:
     from PIL import Image
 
-    with warnings.catch_warnings():
-        # Pillow only warns of a decompression bomb up to twice its own limit; ours is lower.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise ValueError(f"{image.width:,} × {image.height:,} pixels, too many to draw")
-            image.thumbnail((_WIDEST, _WIDEST))
-            return np.asarray(image.convert("RGBA"))
+    try:
+        with warnings.catch_warnings():
+            # Pillow only warns of a decompression bomb up to twice its own limit; ours is lower.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+                if image.width * image.height > _MOST_PIXELS:
+                    raise ValueError(f"{image.width:,} × {image.height:,} pixels are too many")
+                image.thumbnail((_WIDEST, _WIDEST))
+                return np.asarray(image.convert("RGBA"))
+    except Exception as error:  # whatever a decoder makes of bytes that anybody can log
+        raise ValueError(str(error) or type(error).__name__) from error
 
 
 def _grid(images: dict[str, np.ndarray], problems: list[str]) -> Figure:

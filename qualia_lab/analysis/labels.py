@@ -19,7 +19,7 @@ _ID_CHARACTERS = 8
 
 def run_labels(runs: RunSet) -> dict[str, str]:
     """Run id -> a label no other run has: its name, with the start of its id where names repeat."""
-    names = {run_id: plain(name) for run_id, name in runs.runs["name"].items()}
+    names = {run_id: plain(name).strip() for run_id, name in runs.runs["name"].items()}
     shared = {name for name, count in Counter(names.values()).items() if count > 1}
     return {
         str(run_id): f"{name} ({str(run_id)[:_ID_CHARACTERS]})".strip()

@@ -107,6 +107,8 @@ def _best(runs: RunSet, metric: str) -> str:
     ties = int((finite == finite[best]).sum()) - 1
     if ties:
         line += f" and {ties:,} more"
-    return (
-        f"{line} ({'lowest' if better == 'min' else 'highest'} last value of {len(finite):,} runs)."
-    )
+    logged = int(runs.logged[metric].sum())
+    which = "lowest" if better == "min" else "highest"
+    if len(finite) < logged:
+        return f"{line} ({which} last value; {len(finite):,} of {logged:,} logged are finite)."
+    return f"{line} ({which} last value of {logged:,} run{'s' if logged > 1 else ''})."

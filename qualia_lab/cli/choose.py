@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FOLDER = Path("notebooks")
 _MOST_ON_SCREEN = 1000
+_SEED = "Choose another --experiment, or seed sample runs: create-demo-runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +94,12 @@ class Chooser:
         query, of_runs = self._query(explorer, chosen)
         with self._out.waiting("Loading the runs"):
             runs = explorer.load(query)
-        if self._flags.by_query and of_runs is None:
+        if flags.by_query:
             of_runs = self._counted(explorer, chosen, len(runs))
         if not len(runs):
-            raise NotFoundError(_nothing(flags, chosen, of_runs))
+            raise NotFoundError(_nothing(flags, chosen, of_runs), hint=_SEED)
+        if flags.runs:
+            of_runs = explorer.count(tuple(dict.fromkeys(runs.runs["experiment_id"])))
         selection = Selection(
             tracking_uri=explorer.tracking_uri,
             experiments=tuple(one.name for one in chosen) if self._narrows else (),
@@ -167,7 +170,7 @@ class Chooser:
             found = explorer.run_ids(given, ids if flags.experiments else ())
             if not found:
                 raise NotFoundError("no run id on standard input", hint="One id a line is read.")
-            of_runs = explorer.count(ids) if flags.experiments else None
+            of_runs = None
         else:
             with self._out.waiting("Listing runs"):
                 listed = explorer.runs(Query(experiment_ids=ids, top=_MOST_ON_SCREEN))
@@ -191,7 +194,7 @@ class Chooser:
         from qualia_lab.cli import prompts
 
         if not listed:
-            raise NotFoundError(_nothing(self._flags, chosen, of_runs))
+            raise NotFoundError(_nothing(self._flags, chosen, of_runs), hint=_SEED)
         if of_runs is None or len(listed) < of_runs:
             of = "" if of_runs is None else f" of {of_runs:,}"
             self._out.say(

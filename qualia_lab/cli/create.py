@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,8 +27,9 @@ create-observation-notebook --experiment churn --filter "metrics.val_loss < 0.3"
 create-observation-notebook --run 3f2a91bc --run 77d0e1f4 -o notebooks/two.ipynb
 cut -d, -f1 chosen.csv | create-observation-notebook --run -
 
-Exit codes: 0 done, 2 usage, 4 server unreachable, 5 not allowed, 6 nothing found, 7 output exists,
-8 the notebook ran with errors (it is saved), 130 stopped.
+Exit codes: 0 done, 1 a bug, 2 usage, 3 a missing part, 4 server unreachable, 5 not allowed,
+6 nothing found, 7 output exists, 8 the notebook ran with errors (it is saved), 130 stopped,
+143 terminated.
 """
 
 
@@ -164,7 +166,8 @@ def _create(flags: Flags, out: console.Console) -> None:
         "command": _command(flags, selection),
     }
     out.result(str(selection.output), record)
-    out.say(f"Open it:    jupyter lab {shlex.quote(str(selection.output))}")
+    install = "" if find_spec("jupyterlab") else "   (first: pip install jupyterlab)"
+    out.say(f"Open it:    jupyter lab {shlex.quote(str(selection.output))}{install}")
     out.say(f"Same again: {record['command']}")
     if failure:
         raise NotebookFailedError(
@@ -181,9 +184,13 @@ def _execute(
 
     folder = selection.output.absolute().parent
     with out.progress("Executing") as advance:
-        failure = execute(
-            notebook, folder, lambda number, of, heading: advance(number - 1, of, heading)
-        )
+        try:
+            failure = execute(
+                notebook, folder, lambda number, of, heading: advance(number - 1, of, heading)
+            )
+        except BaseException:
+            out.say(f"{selection.output} is written, but not executed.")
+            raise
     write_notebook(notebook, selection.output, overwrite=True)
     return failure
 

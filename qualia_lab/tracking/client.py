@@ -271,5 +271,5 @@ def _datasets(runs: Sequence[Any]) -> Iterator[tuple[str, str, str, str | None, 
         for entry in run.inputs.dataset_inputs if run.inputs else []:
             tags = {tag.key: tag.value for tag in entry.tags}
             one = entry.dataset
-            context = tags.get("mlflow.data.context")
+            context = tags.get("mlflow.data.context") or None
             yield run.info.run_id, one.name, one.digest, context, one.source_type

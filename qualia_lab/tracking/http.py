@@ -347,6 +347,7 @@ def _datasets(runs: Sequence[_Json]) -> list[tuple[Any, ...]]:
         for entry in run.get("inputs", {}).get("dataset_inputs", []):
             one = entry["dataset"]
             tags = {tag["key"]: tag.get("value") for tag in entry.get("tags", [])}
-            row = (one["name"], one["digest"], tags.get(_CONTEXT), one.get("source_type", ""))
+            context = tags.get(_CONTEXT) or None
+            row = (one["name"], one["digest"], context, one.get("source_type", ""))
             rows.append((_info(run)["run_id"], *row))
     return rows

@@ -131,7 +131,7 @@ class SqlReader:
         ordered: list[str] | None = None
         if query.filter or not all(map(_METRIC_ORDER.fullmatch, query.order_by)):
             ordered = self._client.ids(query)
-            query = Query(run_ids=tuple(ordered))
+            query = Query(experiment_ids=query.experiment_ids, run_ids=tuple(ordered))
         query = self._scoped(query)
         with boundary.translate(self._uri, "Reading the runs of"):
             runs = self._runs(query, ordered)
