@@ -415,7 +415,8 @@ def stopped_while_executing(
         started = kernels(run.pid)
         run.send_signal(number)
         done = ended(run)
-    assert (done.code, done.out, done.err.strip()) == (code, "", said)
+    told = f"x.ipynb is written, but not executed.\n\n{said}"
+    assert (done.code, done.out, done.err.strip()) == (code, "", told)
     # The notebook as it was generated: whole, and without the outputs of half a run.
     after = {path for path in tree(place) if not path.startswith("__pycache__")}
     assert after - before == {"x.ipynb"}

@@ -263,7 +263,10 @@ def test_a_password_of_another_store_is_not_used(monkeypatch: pytest.MonkeyPatch
         assert uris.with_password(other) == other
 
 
-def test_a_database_without_its_driver_says_what_to_install() -> None:
+def test_a_database_without_its_driver_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)  # as if it were not installed
     for uri in (f"postgresql+psycopg2://ann:{PASSWORD}@h/db", f"mysql://ann:{PASSWORD}@h/db"):
         with pytest.raises(MissingPartError) as caught:
             ArtifactExplorer(uri).experiments()
