@@ -137,7 +137,7 @@ class Source(Protocol):
     """Where a ``RunSet`` fetches what it does not hold. Implemented in ``tracking``."""
 
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
-        """Every point of these metrics of these runs, as the frame of ``RunSet.history``."""
+        """Every point of these metrics, sorted as ``RunSet.history``, runs as in ``run_ids``."""
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """The files of one run."""
@@ -222,8 +222,11 @@ class RunSet:
         ]
         self._fetch(wanted)
         kept: pd.DataFrame = self._cache["history"]
+        fetched: pd.DataFrame = self._cache["fetched"]
+        if fetched.to_numpy().sum() == fetched.loc[wanted.index, wanted.columns].to_numpy().sum():
+            return kept.copy()  # nothing but what is wanted was ever fetched
         mine = kept["run_id"].isin(wanted.index) & kept["metric"].isin(wanted.columns)
-        return kept.copy() if mine.all() else kept[mine].reset_index(drop=True)
+        return kept[mine].reset_index(drop=True)
 
     def _fetch(self, wanted: pd.DataFrame) -> None:
         """Add the points of the logged (run, metric) pairs that are not there yet."""
@@ -244,11 +247,12 @@ class RunSet:
             known = set(zip(old["run_id"], old["metric"], strict=True))
             pairs = zip(points["run_id"], points["metric"], strict=True)
             points = pd.concat([old, points[[pair not in known for pair in pairs]]])
-        place = pd.Series(range(len(self.runs)), index=self.runs.index)
-        points = points.assign(place=points["run_id"].map(place))
-        # Each metric of a run comes sorted, by times that a frame can't hold too; it stays so.
-        points = points.sort_values(["place", "metric"], kind="stable")
-        self._cache["history"] = points.drop(columns="place").reset_index(drop=True)
+            place = pd.Series(range(len(self.runs)), index=self.runs.index)
+            points = points.assign(place=points["run_id"].map(place))
+            # Each metric of a run comes sorted, by times that a frame can't hold too; it stays so.
+            points = points.sort_values(["place", "metric"], kind="stable")
+            points = points.drop(columns="place").reset_index(drop=True)
+        self._cache["history"] = points
         fetched.loc[runs, names] = True
 
     def artifacts(self, run_id: str) -> ArtifactList:

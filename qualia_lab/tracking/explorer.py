@@ -138,7 +138,7 @@ class _Source:
 
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
         """As ``model.Source.history``."""
-        return frames.history(self._reader.history(run_ids, metrics))
+        return frames.history(self._reader.history(run_ids, metrics), run_ids)
 
 
 def choose(client: ClientReader) -> tuple[Reader, str]:

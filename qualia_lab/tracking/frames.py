@@ -65,21 +65,52 @@ def run_set(
     )
 
 
-def history(points: pa.Table) -> pd.DataFrame:
-    """Points (the columns ``POINTS`` of a reader) as the long frame of ``RunSet.history``."""
-    import pandas as pd
+def history(points: pa.Table, run_ids: Sequence[str]) -> pd.DataFrame:
+    """Points (the columns ``POINTS`` of a reader) as the long frame of ``RunSet.history``.
 
+    Args:
+        points: in any order; those of other runs than ``run_ids`` do not count.
+        run_ids: gives the order of the runs.
+    """
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ids = pa.array(run_ids, pa.string())
+    names = pc.unique(points["metric"]).sort()
+    run = pc.index_in(points["run_id"], value_set=ids).fill_null(-1).to_numpy()
+    metric = pc.index_in(points["metric"], value_set=names).to_numpy()
+    order = np.argsort(run.astype(np.int64) * max(1, len(names)) + metric, kind="stable")
+    order = order[np.count_nonzero(run < 0) :]
+    run, metric = run[order], metric[order]
+    step, ms, value = (points[name].to_numpy()[order] for name in ("step", "timestamp", "value"))
     # By value last, as MLflow does to tell which of several points at one time is the latest.
-    ordered = points.sort_by([(name, "ascending") for name in points.column_names])
+    if not _ascending(run, metric, step, ms, value):
+        order = np.lexsort((value, ms, step, metric, run))
+        run, metric, step, ms, value = (one[order] for one in (run, metric, step, ms, value))
     return pd.DataFrame(
         {
-            "run_id": ordered["run_id"].to_pandas(),
-            "metric": ordered["metric"].to_pandas(),
-            "step": ordered["step"].to_numpy(),
-            "timestamp": times(ordered["timestamp"]),
-            "value": infinite(ordered["value"].to_numpy()),
+            "run_id": ids.take(pa.array(run)).to_pandas(),
+            "metric": names.take(pa.array(metric)).to_pandas(),
+            "step": step,
+            "timestamp": times(pa.array(ms)),
+            "value": infinite(value),
         }
     )
+
+
+def _ascending(*columns: np.ndarray) -> bool:
+    """Whether rows are sorted by the first column, then the second, and so on."""
+    import numpy as np
+
+    tied = np.ones(max(0, len(columns[0]) - 1), dtype=bool)
+    for column in columns:
+        before, after = column[:-1], column[1:]
+        if not (after[tied] >= before[tied]).all():  # nor where NaN is one of them
+            return False
+        tied &= after == before
+    return True
 
 
 def infinite(values: np.ndarray) -> np.ndarray:
@@ -96,7 +127,7 @@ def number(value: float) -> float:
     return value
 
 
-def times(milliseconds: pa.ChunkedArray) -> pd.Series[pd.Timestamp]:
+def times(milliseconds: pa.ChunkedArray | pa.Array) -> pd.Series[pd.Timestamp]:
     """Milliseconds since the epoch as UTC times; missing or beyond the year 9999 is NaT."""
     import numpy as np
     import pandas as pd

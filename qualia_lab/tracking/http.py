@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PAGE = 1000
+# Of all runs, this many are read before it is known whether there are more, to be read at once.
+_FIRST_PAGE = 250
 # Requests at once: a server has a few workers, and more would only queue there.
 _THREADS = 4
 # The server's own limits of get-history-bulk (mlflow/server/handlers.py).
@@ -145,7 +147,7 @@ class HttpReader:
         no page shifts.
         """
         (clause,) = filters(query)
-        first = self._search(query, clause)
+        first = self._search(query, clause, _FIRST_PAGE)
         runs = list(first.get("runs", []))
         if not first.get("next_page_token"):
             return runs
@@ -187,7 +189,9 @@ class HttpReader:
         token: str | None = None
         seen: set[str] = set()
         while True:
-            page = self._session.post(path, {**body, "page_token": token} if token else body)
+            page = self._session.post(
+                path, {**body, "page_token": token} if token else body, fresh=True
+            )
             yield page
             token = page.get("next_page_token") or None
             if token is None:
@@ -202,7 +206,8 @@ class HttpReader:
             return [point for run in run_ids for point in self._single(run, metric)]
         asked = [("run_id", run) for run in run_ids] + [("metric_key", metric)]
         try:
-            found = self._session.get(_BULK, [*asked, ("max_results", str(_BULK_POINTS))])
+            asked.append(("max_results", str(_BULK_POINTS)))
+            found = self._session.get(_BULK, asked, fresh=True)
         except RefusedError as refused:
             if refused.status != 404:
                 raise

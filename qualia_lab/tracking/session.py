@@ -68,13 +68,21 @@ class Session:
     def __init__(self, full_uri: str) -> None:
         self._full_uri = full_uri.rstrip("/")
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The JSON object that the server answers a JSON object with."""
-        return self._ask("POST", path, json=dict(body))
+    def post(self, path: str, body: Mapping[str, Any], *, fresh: bool = False) -> Mapping[str, Any]:
+        """The JSON object that the server answers a JSON object with.
 
-    def get(self, path: str, query: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
-        """The JSON object that the server answers a query with."""
-        return self._ask("GET", path, params=list(query))
+        A ``fresh`` connection may come to any worker of the server; a kept one stays with the
+        worker that it came to, so that long requests at once can all queue at the same one.
+        """
+        about = {"headers": {"Connection": "close"}} if fresh else {}
+        return self._ask("POST", path, json=dict(body), **about)
+
+    def get(
+        self, path: str, query: Sequence[tuple[str, str]], *, fresh: bool = False
+    ) -> Mapping[str, Any]:
+        """The JSON object that the server answers a query with; ``fresh`` as in ``post``."""
+        about = {"headers": {"Connection": "close"}} if fresh else {}
+        return self._ask("GET", path, params=list(query), **about)
 
     @cached_property
     def _session(self) -> Any:
