@@ -7,7 +7,7 @@ fetches the rest through the ``Source`` that it was given.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -119,15 +119,25 @@ class ArtifactList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How much of what was asked for is here. ``missing`` holds the ids of runs that are gone."""
+    """How much of what was asked for is here.
+
+    ``missing`` holds the ids of runs that are gone. Of the metric histories that
+    were fetched up to now, ``histories`` of ``of_histories`` have points, ``points`` in all.
+    """
 
     runs: int
     of_runs: int
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    points: int = 0
+    histories: int = 0
+    of_histories: int = 0
 
     def __str__(self) -> str:
         lines = [f"{self.runs:,} of {self.of_runs:,} runs loaded"]
+        if self.of_histories:
+            found = f"{self.histories:,} of {self.of_histories:,} metric histories"
+            lines.append(f"{found} loaded, {self.points:,} points")
         if self.missing:
             lines.append("gone from the store: " + ", ".join(self.missing))
         return "\n".join([*lines, *self.warnings])
@@ -138,6 +148,12 @@ class Source(Protocol):
 
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
         """Every point of these metrics, sorted as ``RunSet.history``, runs as in ``run_ids``."""
+
+    def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pd.DataFrame:
+        """What these runs of these experiments logged, as the frame of ``RunSet.models``."""
+
+    def traces(self, experiment_ids: Sequence[str]) -> pd.DataFrame:
+        """The traces of these experiments: the frame of ``RunSet.traces``."""
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """The files of one run."""
@@ -159,7 +175,7 @@ class RunSet:
             logged from a value that is absent.
         tags: a row a run, a column a tag, MLflow's own (``mlflow.*``) included.
         datasets: a row an input: run_id, name, digest, context, source_type.
-        coverage: how many of how many runs.
+        loaded: how many of how many runs; ``coverage`` adds the histories fetched since.
     """
 
     runs: pd.DataFrame
@@ -168,7 +184,7 @@ class RunSet:
     logged: pd.DataFrame
     tags: pd.DataFrame
     datasets: pd.DataFrame
-    coverage: Coverage
+    loaded: Coverage
     source: Source = field(repr=False)
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
@@ -177,6 +193,19 @@ class RunSet:
 
     def __repr__(self) -> str:
         return f"RunSet: {self.coverage}"
+
+    @property
+    def coverage(self) -> Coverage:
+        """How much of what was asked for has been read up to now."""
+        if "history" not in self._cache:
+            return self.loaded
+        points: pd.DataFrame = self._cache["history"]
+        return replace(
+            self.loaded,
+            points=len(points),
+            histories=len(points[["run_id", "metric"]].drop_duplicates()),
+            of_histories=int((self._cache["fetched"] & self.logged).to_numpy().sum()),
+        )
 
     @property
     def metric_names(self) -> list[str]:
@@ -254,6 +283,38 @@ class RunSet:
             points = points.drop(columns="place").reset_index(drop=True)
         self._cache["history"] = points
         fetched.loc[runs, names] = True
+
+    @property
+    def models(self) -> pd.DataFrame:
+        """The models that these runs logged or registered, read on first use.
+
+        A row a model and version of it: run_id, model_id, name, type, status, created (UTC),
+        registered (the name in the registry), version, stage, aliases (with commas between).
+        Missing are ``model_id`` and ``name`` of what MLflow before 3 registered, and ``registered``
+        and ``version`` of what is not in the registry.
+        """
+        if "models" not in self._cache:
+            self._cache["models"] = self.source.models(list(self.runs.index), self._experiment_ids)
+        found: pd.DataFrame = self._cache["models"].copy()
+        return found
+
+    def traces(self) -> pd.DataFrame:
+        """Every trace of the experiments of these runs, read on first use.
+
+        A row a trace, oldest first: trace_id, experiment_id, run_id (missing for what was traced
+        outside of a run; it may be a run that is not among these), name, status, started (UTC),
+        duration, user, session, request and response (the beginning of each), input_tokens,
+        output_tokens, total_tokens, and cost as MLflow recorded it
+        for the whole trace (US dollars).
+        """
+        if "traces" not in self._cache:
+            self._cache["traces"] = self.source.traces(self._experiment_ids)
+        found: pd.DataFrame = self._cache["traces"].copy()
+        return found
+
+    @property
+    def _experiment_ids(self) -> list[str]:
+        return [str(one) for one in self.runs["experiment_id"].unique()]
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """The files that a run logged, listed on first use."""

@@ -338,8 +338,9 @@ same_frame = partial(assert_frame_equal, check_exact=True)
 def assert_same(one: RunSet, other: RunSet, metrics: Sequence[str] | None = None) -> None:
     for part in ("runs", "params", "metrics", "logged", "tags", "datasets"):
         same_frame(getattr(one, part), getattr(other, part), obj=part)
-    assert one.coverage == other.coverage
+    assert one.loaded == other.loaded
     same_frame(one.history(metrics), other.history(metrics), obj="history")
+    assert one.coverage == other.coverage
 
 
 def comparable(run: RunInfo) -> object:

@@ -53,15 +53,15 @@ def metric_curves(runs: RunSet, first: str | None = None) -> Figure | Note:
         figsize=(9, 0.9 + 2.7 * rows),
     )
     handles: dict[str, Line2D] = {}
-    thinned = False
+    counts = np.zeros(2, dtype=int)
     for place, name in enumerate(shown, 1):
         axes = figure.add_subplot(rows, columns, place)
         mine = points[points["metric"] == name]
-        lost, cut = _draw(axes, mine, styles, handles)
-        thinned |= cut
+        lost, kept = _draw(axes, mine, styles, handles)
+        counts += kept, len(mine)
         dress(axes, plain(name) + (f" ({lost} diverged)" if lost else ""))
         axes.set_xlabel("step", fontsize=8)
-    _explain(figure, runs, handles, _caption(len(shown), len(names), len(drawn), thinned))
+    _explain(figure, runs, handles, _caption(len(shown), len(names), len(drawn), *counts))
     return figure
 
 
@@ -75,13 +75,13 @@ def _draw(
     points: pd.DataFrame,
     styles: dict[str, dict[str, Any]],
     handles: dict[str, Line2D],
-) -> tuple[int, bool]:
+) -> tuple[int, int]:
     """One chart; lines without a style are grey and below.
 
     Returns:
-        How many curves diverged, and whether any was thinned.
+        How many curves diverged, and how many points were drawn.
     """
-    thinned = False
+    points_drawn = 0
     sound: list[np.ndarray] = []
     diverged: list[tuple[float, float, str]] = []
     for run_id, curve in points.groupby("run_id", sort=False):
@@ -89,7 +89,7 @@ def _draw(
         values = curve["value"].to_numpy(dtype="float64")
         values = np.where(np.abs(values) < _DRAWABLE, values, np.nan)
         kept = thin(values, _MOST_POINTS)
-        thinned |= len(kept) < len(values)
+        points_drawn += len(kept)
         named = str(run_id) in styles
         style = styles.get(str(run_id), {"color": GREY, "linestyle": "-"})
         (line,) = axes.plot(
@@ -110,7 +110,7 @@ def _draw(
         else:
             sound.append(values[finite])
     _scale(axes, np.concatenate(sound or [np.array([])]), diverged)
-    return len(diverged), thinned
+    return len(diverged), points_drawn
 
 
 def _scale(axes: Axes, sound: np.ndarray, diverged: list[tuple[float, float, str]]) -> None:
@@ -154,14 +154,14 @@ def thin(values: np.ndarray, most: int) -> np.ndarray:
     return np.array(sorted(kept))
 
 
-def _caption(charts: int, metrics: int, drawn: int, thinned: bool) -> str:
+def _caption(charts: int, metrics: int, drawn: int, points: int, of_points: int) -> str:
     parts = []
     if charts < metrics:
         parts.append(f"{charts} of {metrics:,} metrics drawn")
     if drawn > _MOST_LINES:
         parts.append(f"{_MOST_LINES} of {drawn:,} runs named, the others grey")
-    if thinned:
-        parts.append("long curves thinned, keeping every peak")
+    if points < of_points:
+        parts.append(f"{points:,} of {of_points:,} points drawn, with every peak")
     return "; ".join(parts)
 
 

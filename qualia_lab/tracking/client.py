@@ -13,13 +13,24 @@ from typing import TYPE_CHECKING, Any
 from qualia_lab.errors import UsageError, known_list
 from qualia_lab.model import STATUSES, ArtifactList, Experiment, Query, RunInfo
 from qualia_lab.text import visible, whole
-from qualia_lab.tracking import artifacts, boundary, frames, probe, reader, schemas, uris
+from qualia_lab.tracking import (
+    artifacts,
+    boundary,
+    frames,
+    models,
+    probe,
+    reader,
+    schemas,
+    traces,
+    uris,
+)
 from qualia_lab.tracking.reader import Columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _PAGE = 1000
+_TRACES_PAGE = 500
 # MLflow's filter parser slows down and then refuses on long lists.
 _IDS_A_QUERY = 100
 _THREADS = 8
@@ -114,6 +125,29 @@ class ClientReader:
                     rows = [point for each in pool.map(points, pairs) for point in each]
         return reader.table(reader.POINTS, rows)
 
+    def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pa.Table:
+        """As ``Reader.models``."""
+        client = self._client
+        with boundary.translate(self.tracking_uri, "Listing the models of"):
+            return models.from_client(
+                partial(_pages, uri=self.tracking_uri), client, experiment_ids, id_lists(run_ids)
+            )
+
+    def traces(self, experiment_ids: Sequence[str]) -> pa.Table:
+        """As ``Reader.traces``."""
+        client = self._client
+        with boundary.translate(self.tracking_uri, "Reading the traces of"):
+            search = partial(
+                client.search_traces,
+                locations=list(experiment_ids),
+                include_spans=False,
+                max_results=_TRACES_PAGE,
+                order_by=["timestamp_ms ASC"],
+            )
+            found = _pages(search, self.tracking_uri) if experiment_ids else ()
+            rows = [traces.row_of_entity(trace.info) for trace in found]
+        return reader.table(traces.TRACES, rows)
+
     def artifacts(self, run_id: str) -> ArtifactList:
         """As ``model.Source.artifacts``."""
         return self.artifacts_at(self._artifact_uri(run_id), run_id)
@@ -171,18 +205,21 @@ class ClientReader:
 
 
 def _pages(fetch: Callable[..., Any], uri: str) -> Iterator[Any]:
-    """Every item of every page; a token that comes back would make MLflow loop for ever."""
-    token: str | None = None
-    seen: set[str] = set()
-    while True:
-        page = fetch(page_token=token)
-        yield from page
-        token = page.token or None
-        if token is None:
-            return
-        if token in seen:
-            raise reader.repeated_page(uri)
-        seen.add(token)
+    """Every item of every page that a method of ``MlflowClient`` gives."""
+
+    def page(token: str | None) -> tuple[Any, str | None]:
+        found = fetch(page_token=token)
+        return found, found.token
+
+    for found in reader.pages(page, uri):
+        yield from found
+
+
+def id_lists(run_ids: Sequence[str]) -> Iterator[str]:
+    """Ids as MLflow's filters list them, as many at a time as a filter may hold."""
+    plain = [run_id for run_id in run_ids if run_id.isalnum()]
+    for start in range(0, len(plain), _IDS_A_QUERY):
+        yield ", ".join(f"'{run_id}'" for run_id in plain[start : start + _IDS_A_QUERY])
 
 
 def filters(query: Query) -> Iterator[str]:
@@ -213,9 +250,7 @@ def filters(query: Query) -> Iterator[str]:
     if query.run_ids is None:
         yield " AND ".join(clauses)
         return
-    plain = [run_id for run_id in query.run_ids if run_id.isalnum()]
-    for start in range(0, len(plain), _IDS_A_QUERY):
-        listed = ", ".join(f"'{run_id}'" for run_id in plain[start : start + _IDS_A_QUERY])
+    for listed in id_lists(query.run_ids):
         yield " AND ".join([*clauses, f"attributes.run_id IN ({listed})"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qualia_lab.errors import NotFoundError, UsageError, known_list
 from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo, RunSet, Selection
 from qualia_lab.text import visible
-from qualia_lab.tracking import frames, schemas, session, uris
+from qualia_lab.tracking import frames, models, schemas, session, traces, uris
 from qualia_lab.tracking.client import ClientReader
 from qualia_lab.tracking.http import HttpReader
 from qualia_lab.tracking.reader import Reader
@@ -122,7 +123,7 @@ class ArtifactExplorer:
             columns = replace(columns, warnings=(*columns.warnings, self._note))
         return frames.run_set(
             columns,
-            source=_Source(self._reader),
+            source=_Source(self._reader, self._client),
             experiments={one.experiment_id: one.name for one in self._all_experiments},
             run_ids=query.run_ids,
         )
@@ -131,14 +132,25 @@ class ArtifactExplorer:
 class _Source:
     """A reader as the source of a ``RunSet``."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, client: ClientReader) -> None:
         self._reader = reader
+        self._client = client
         self.artifacts = reader.artifacts
         self.read_artifact = reader.read_artifact
 
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
         """As ``model.Source.history``."""
         return frames.history(self._reader.history(run_ids, metrics), run_ids)
+
+    def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pd.DataFrame:
+        """As ``model.Source.models``."""
+        # A registry of its own is MLflow's to find.
+        reader = self._client if os.environ.get("MLFLOW_REGISTRY_URI") else self._reader
+        return models.frame(reader.models(run_ids, experiment_ids), run_ids)
+
+    def traces(self, experiment_ids: Sequence[str]) -> pd.DataFrame:
+        """As ``model.Source.traces``."""
+        return traces.frame(self._reader.traces(experiment_ids))
 
 
 def choose(client: ClientReader) -> tuple[Reader, str]:
@@ -225,8 +237,8 @@ def _matching(explorer: ArtifactExplorer, wanted: Mapping[str, Any]) -> RunSet:
     if before is None or before == now:
         return loaded
     changed = f"{now:,} runs match now; {before:,} did when this notebook was made"
-    coverage = replace(loaded.coverage, warnings=(*loaded.coverage.warnings, changed))
-    return replace(loaded, coverage=coverage)
+    coverage = replace(loaded.loaded, warnings=(*loaded.loaded.warnings, changed))
+    return replace(loaded, loaded=coverage)
 
 
 def _only(given: str, found: Sequence[str]) -> str:

@@ -55,7 +55,7 @@ def run_set(
         logged=logged,
         tags=tags,
         datasets=datasets,
-        coverage=Coverage(
+        loaded=Coverage(
             runs=len(order),
             of_runs=len(order) + len(missing),
             missing=missing,

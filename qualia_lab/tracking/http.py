@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo
 from qualia_lab.text import visible, whole
-from qualia_lab.tracking import boundary, frames, reader
-from qualia_lab.tracking.client import ClientReader, filters
+from qualia_lab.tracking import answers, boundary, models, reader, traces
+from qualia_lab.tracking.answers import Json
+from qualia_lab.tracking.client import ClientReader, filters, id_lists
+from qualia_lab.tracking.models import Logged, Version
 from qualia_lab.tracking.reader import Columns
 from qualia_lab.tracking.session import RefusedError, Session
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PAGE = 1000
+# The server's limits of their searches.
+_TRACES_PAGE, _MODELS_PAGE, _VERSIONS_PAGE = 500, 500, 10_000
 # Of all runs, this many are read before it is known whether there are more, to be read at once.
 _FIRST_PAGE = 250
 # Requests at once: a server has a few workers, and more would only queue there.
@@ -30,10 +34,8 @@ _THREADS = 4
 # The server's own limits of get-history-bulk (mlflow/server/handlers.py).
 _BULK_RUNS, _BULK_POINTS = 100, 25_000
 _BULK = "ajax-api/2.0/mlflow/metrics/get-history-bulk"
-_PARENT, _CONTEXT = "mlflow.parentRunId", "mlflow.data.context"
 _NEWEST_FIRST = ("attributes.start_time DESC",)
 
-_Json = Mapping[str, Any]
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
@@ -60,7 +62,7 @@ class HttpReader:
                     experiment_id=str(one["experiment_id"]),
                     name=whole(one["name"]),
                     active=one.get("lifecycle_stage", "active") == "active",
-                    updated=_int(one.get("last_update_time")),
+                    updated=answers.whole_number(one.get("last_update_time")),
                 )
                 for page in self._pages("api/2.0/mlflow/experiments/search", body)
                 for one in page.get("experiments", [])
@@ -70,7 +72,7 @@ class HttpReader:
     def find(self, query: Query) -> list[RunInfo]:
         """As ``Reader.find``."""
         with _asking(self._uri, "Listing the runs of"):
-            return [_run_info(run) for run in self._runs(query)]
+            return [answers.run_info(run) for run in self._runs(query)]
 
     def count(self, experiment_ids: Sequence[str]) -> int | None:
         """As ``Reader.count``: the API can't count beyond a page."""
@@ -82,7 +84,7 @@ class HttpReader:
     def load(self, query: Query) -> Columns:
         """As ``Reader.load``."""
         with _asking(self._uri, "Reading the runs of"):
-            return _columns(self._runs(query))
+            return answers.columns(self._runs(query))
 
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pa.Table:
         """As ``Reader.history``."""
@@ -94,6 +96,67 @@ class HttpReader:
         with _asking(self._uri, "Reading metric histories of"):
             points = self._parallel(lambda one: self._bulk(*one), asked)
             return reader.table(reader.POINTS, [point for part in points for point in part])
+
+    def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pa.Table:
+        """As ``Reader.models``."""
+        with _asking(self._uri, "Listing the models of"):
+            logged: list[Logged] = []
+            versions: list[Version] = []
+            for ids in id_lists(run_ids):
+                logged += self._logged_models(ids, experiment_ids)
+                asked = [("filter", f"run_id IN ({ids})"), ("max_results", str(_VERSIONS_PAGE))]
+                versions += [
+                    models.version_of_json(one)
+                    for page in self._get_pages("api/2.0/mlflow/model-versions/search", asked)
+                    for one in page.get("model_versions", [])
+                ]
+            names = list(dict.fromkeys(one.registered for one in versions))
+            aliases = [pair for pairs in self._parallel(self._aliases, names) for pair in pairs]
+            return models.joined(logged, versions, aliases)
+
+    def traces(self, experiment_ids: Sequence[str]) -> pa.Table:
+        """As ``Reader.traces``."""
+        body = {
+            "locations": [
+                {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": one}}
+                for one in experiment_ids
+            ],
+            "max_results": _TRACES_PAGE,
+            # Traces that come meanwhile come last, so that no page shifts.
+            "order_by": ["timestamp_ms ASC"],
+        }
+        with _asking(self._uri, "Reading the traces of"):
+            pages = self._pages("api/3.0/mlflow/traces/search", body) if experiment_ids else ()
+            try:
+                rows = [traces.row_of_json(one) for page in pages for one in page.get("traces", [])]
+            except RefusedError as refused:
+                if refused.status != 404:
+                    raise
+                return self._client.traces(experiment_ids)  # older than MLflow 3
+        return reader.table(traces.TRACES, rows)
+
+    def _logged_models(self, ids: str, experiment_ids: Sequence[str]) -> list[Logged]:
+        body = {
+            "experiment_ids": list(experiment_ids),
+            "filter": f"source_run_id IN ({ids})",
+            "max_results": _MODELS_PAGE,
+        }
+        try:
+            return [
+                models.logged_of_json(one)
+                for page in self._pages("api/2.0/mlflow/logged-models/search", body)
+                for one in page.get("models", [])
+            ]
+        except RefusedError as refused:
+            if refused.status != 404:
+                raise
+            return []  # older than MLflow 3, which has none
+
+    def _aliases(self, name: str) -> list[tuple[str, int, str]]:
+        """What a search for versions leaves out."""
+        found = self._session.get("api/2.0/mlflow/registered-models/get", [("name", name)])
+        of_model = found["registered_model"].get("aliases", [])
+        return [(name, int(one["version"]), str(one["alias"])) for one in of_model]
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """As ``model.Source.artifacts``."""
@@ -107,14 +170,14 @@ class HttpReader:
         if run_id not in self._artifact_uris:
             with _asking(self._uri, "Looking up a run of"):
                 run = self._session.get("api/2.0/mlflow/runs/get", [("run_id", run_id)])["run"]
-                self._artifact_uris[run_id] = str(_info(run).get("artifact_uri", ""))
+                self._artifact_uris[run_id] = str(answers.info(run).get("artifact_uri", ""))
         return self._artifact_uris[run_id]
 
     @cached_property
     def _active(self) -> tuple[str, ...]:
         return tuple(one.experiment_id for one in self.experiments(deleted=False))
 
-    def _runs(self, query: Query) -> list[_Json]:
+    def _runs(self, query: Query) -> list[Json]:
         """The matching runs, each once, in order."""
         query = replace(query, experiment_ids=query.experiment_ids or self._active)
         if query.run_ids is not None:
@@ -123,24 +186,24 @@ class HttpReader:
             found = list(self._page_runs(query, *filters(query)))
         else:
             found = self._all_runs(query)
-        once = {_info(run)["run_id"]: run for run in found}
+        once = {answers.info(run)["run_id"]: run for run in found}
         self._artifact_uris.update(
-            (run_id, str(_info(run).get("artifact_uri", ""))) for run_id, run in once.items()
+            (run_id, str(answers.info(run).get("artifact_uri", ""))) for run_id, run in once.items()
         )
         return list(once.values())
 
-    def _by_id(self, query: Query) -> list[_Json]:
+    def _by_id(self, query: Query) -> list[Json]:
         """Batches of ids at once. An order holds within one answer only: then ask for all."""
         wanted = set(query.run_ids or ())
         clauses = list(filters(query))
         if len(clauses) > 1 and (query.order_by or query.top is not None):
             everything = self._runs(replace(query, run_ids=None, top=None))
-            return [run for run in everything if _info(run)["run_id"] in wanted][: query.top]
+            return [run for run in everything if answers.info(run)["run_id"] in wanted][: query.top]
         parts = self._parallel(lambda clause: list(self._page_runs(query, clause)), clauses)
         found = [run for part in parts for run in part]
-        return found if query.order_by else sorted(found, key=_newest_first)
+        return found if query.order_by else sorted(found, key=answers.newest_first)
 
-    def _all_runs(self, query: Query) -> list[_Json]:
+    def _all_runs(self, query: Query) -> list[Json]:
         """Every run: the first page tells whether there is more; stretches of time, at once.
 
         Runs that start in the meantime lie past the first page's newest and are left alone, so
@@ -153,23 +216,23 @@ class HttpReader:
             return runs
         if not runs:
             return list(self._page_runs(query, clause))
-        latest = int(_info(runs[-1])["start_time"])
+        latest = int(answers.info(runs[-1])["start_time"])
         oldest = self._search(
             replace(query, order_by=("attributes.start_time ASC",)), clause, most=1
         )
-        earliest = int(_info(oldest["runs"][0])["start_time"])
+        earliest = int(answers.info(oldest["runs"][0])["start_time"])
         stretches = list(_stretches(earliest, latest, _THREADS))
 
-        def read(stretch: tuple[int, int]) -> list[_Json]:
+        def read(stretch: tuple[int, int]) -> list[Json]:
             since, until = stretch
             bound = f"attributes.start_time >= {since} AND attributes.start_time <= {until}"
             return list(self._page_runs(query, f"{clause} AND {bound}" if clause else bound))
 
         for part in self._parallel(read, stretches):
             runs += part
-        return sorted(runs, key=_newest_first)
+        return sorted(runs, key=answers.newest_first)
 
-    def _page_runs(self, query: Query, clause: str) -> Iterator[_Json]:
+    def _page_runs(self, query: Query, clause: str) -> Iterator[Json]:
         left = query.top
         for page in self._pages(
             "api/2.0/mlflow/runs/search", _search_body(query, clause, min(left or _PAGE, _PAGE))
@@ -181,24 +244,23 @@ class HttpReader:
                 if left <= 0:
                     return
 
-    def _search(self, query: Query, clause: str, most: int = _PAGE) -> _Json:
+    def _search(self, query: Query, clause: str, most: int = _PAGE) -> Json:
         return self._session.post("api/2.0/mlflow/runs/search", _search_body(query, clause, most))
 
-    def _pages(self, path: str, body: Mapping[str, Any]) -> Iterator[_Json]:
-        """Every page; a token that comes back would go on for ever."""
-        token: str | None = None
-        seen: set[str] = set()
-        while True:
-            page = self._session.post(
-                path, {**body, "page_token": token} if token else body, fresh=True
-            )
-            yield page
-            token = page.get("next_page_token") or None
-            if token is None:
-                return
-            if token in seen:
-                raise reader.repeated_page(self._uri)
-            seen.add(token)
+    def _pages(self, path: str, body: Mapping[str, Any]) -> Iterator[Json]:
+        def page(token: str | None) -> tuple[Json, str | None]:
+            asked = {**body, "page_token": token} if token else body
+            found = self._session.post(path, asked, fresh=True)
+            return found, found.get("next_page_token")
+
+        return reader.pages(page, self._uri)
+
+    def _get_pages(self, path: str, query: Sequence[tuple[str, str]]) -> Iterator[Json]:
+        def page(token: str | None) -> tuple[Json, str | None]:
+            found = self._session.get(path, [*query, ("page_token", token)] if token else query)
+            return found, found.get("next_page_token")
+
+        return reader.pages(page, self._uri)
 
     def _bulk(self, run_ids: list[str], metric: str) -> list[tuple[Any, ...]]:
         """Points of one metric of several runs; halved where the answer reached its limit."""
@@ -213,7 +275,7 @@ class HttpReader:
                 raise
             self._has_bulk = False
             return self._bulk(run_ids, metric)
-        points = [_point(one["run_id"], metric, one) for one in found.get("metrics", [])]
+        points = [answers.point(one["run_id"], metric, one) for one in found.get("metrics", [])]
         if len(points) < _BULK_POINTS:
             return points
         if len(run_ids) == 1:
@@ -225,21 +287,12 @@ class HttpReader:
 
     def _single(self, run_id: str, metric: str) -> list[tuple[Any, ...]]:
         """All points of one metric of one run, by the endpoint that every server has."""
-        points: list[tuple[Any, ...]] = []
-        token: str | None = None
-        seen: set[str] = set()
-        while True:
-            asked = [("run_id", run_id), ("metric_key", metric)]
-            asked += [("max_results", str(_BULK_POINTS))]
-            asked += [("page_token", token)] if token else []
-            page = self._session.get("api/2.0/mlflow/metrics/get-history", asked)
-            points += [_point(run_id, metric, one) for one in page.get("metrics", [])]
-            token = page.get("next_page_token") or None
-            if token is None:
-                return points
-            if token in seen:
-                raise reader.repeated_page(self._uri)
-            seen.add(token)
+        asked = [("run_id", run_id), ("metric_key", metric), ("max_results", str(_BULK_POINTS))]
+        return [
+            answers.point(run_id, metric, one)
+            for page in self._get_pages("api/2.0/mlflow/metrics/get-history", asked)
+            for one in page.get("metrics", [])
+        ]
 
     def _parallel(self, function: Callable[[_A], _B], items: Sequence[_A]) -> list[_B]:
         if len(items) < 2:
@@ -274,85 +327,3 @@ def _stretches(earliest: int, latest: int, count: int) -> Iterator[tuple[int, in
     width = max(1, -(-(latest - earliest + 1) // count))
     for start in range(earliest, latest + 1, width):
         yield start, min(start + width - 1, latest)
-
-
-def _info(run: _Json) -> _Json:
-    found: _Json = run["info"]
-    return found
-
-
-def _newest_first(run: _Json) -> tuple[int, str]:
-    return -int(_info(run).get("start_time") or 0), str(_info(run)["run_id"])
-
-
-def _int(value: Any) -> int | None:
-    return None if value is None else int(value)
-
-
-def _point(run_id: str, metric: str, one: _Json) -> tuple[Any, ...]:
-    step, ms = int(one.get("step") or 0), int(one.get("timestamp") or 0)
-    return run_id, metric, step, ms, float(one["value"])
-
-
-def _pairs(run: _Json, what: str) -> Iterator[tuple[str, Any]]:
-    for one in run.get("data", {}).get(what, []):
-        yield one["key"], one.get("value", "")
-
-
-def _run_info(run: _Json) -> RunInfo:
-    info, tags = _info(run), dict(_pairs(run, "tags"))
-    return RunInfo(
-        run_id=str(info["run_id"]),
-        name=whole(str(info.get("run_name", ""))),
-        experiment_id=str(info["experiment_id"]),
-        status=str(info.get("status", "")),
-        started=_int(info.get("start_time")),
-        ended=_int(info.get("end_time")),
-        parent=tags.get(_PARENT),
-        metrics={whole(key): frames.number(float(value)) for key, value in _pairs(run, "metrics")},
-    )
-
-
-def _columns(runs: Sequence[_Json]) -> Columns:
-    return Columns(
-        runs=reader.table(reader.RUNS, [_run_row(_info(run)) for run in runs]),
-        params=reader.table(reader.TEXTS, _long(runs, "params", str)),
-        metrics=reader.table(reader.NUMBERS, _long(runs, "metrics", float)),
-        tags=reader.table(reader.TEXTS, _long(runs, "tags", str)),
-        datasets=reader.table(reader.DATASETS, _datasets(runs)),
-    )
-
-
-def _run_row(info: _Json) -> tuple[Any, ...]:
-    return (
-        info["run_id"],
-        info.get("run_name", ""),
-        info["experiment_id"],
-        info.get("status", ""),
-        _int(info.get("start_time")),
-        _int(info.get("end_time")),
-        info.get("user_id") or None,
-        info.get("artifact_uri", ""),
-    )
-
-
-def _long(
-    runs: Sequence[_Json], what: str, kind: Callable[[Any], Any]
-) -> list[tuple[str, str, Any]]:
-    return [
-        (run["info"]["run_id"], key, kind(value))
-        for run in runs
-        for key, value in _pairs(run, what)
-    ]
-
-
-def _datasets(runs: Sequence[_Json]) -> list[tuple[Any, ...]]:
-    rows = []
-    for run in runs:
-        for entry in run.get("inputs", {}).get("dataset_inputs", []):
-            one = entry["dataset"]
-            tags = {tag["key"]: tag.get("value") for tag in entry.get("tags", [])}
-            context = tags.get(_CONTEXT) or None
-            row = (one["name"], one["digest"], context, one.get("source_type", ""))
-            rows.append((_info(run)["run_id"], *row))
-    return rows

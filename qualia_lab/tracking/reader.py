@@ -6,9 +6,9 @@ same ``RunSet`` of it, whichever reader it came from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from qualia_lab.errors import ServerError
 from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo
@@ -16,6 +16,8 @@ from qualia_lab.text import visible, whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_A = TypeVar("_A")
 
 # Columns and their Arrow types. Times are ms since the epoch.
 RUNS = {
@@ -81,6 +83,12 @@ class Reader(Protocol):
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pa.Table:
         """Every point of these metrics of these runs, in any order: the columns ``POINTS``."""
 
+    def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pa.Table:
+        """The models that these runs of these experiments logged: ``models.MODELS``, any order."""
+
+    def traces(self, experiment_ids: Sequence[str]) -> pa.Table:
+        """The traces of these experiments: the columns ``traces.TRACES``, in any order."""
+
     def artifacts(self, run_id: str) -> ArtifactList:
         """As ``model.Source.artifacts``."""
 
@@ -109,9 +117,26 @@ def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> pa.Table
     return pa.table(arrays, names=list(columns)).cast(schema(columns))
 
 
-def repeated_page(uri: str) -> ServerError:
-    """A server that answers with a page token that it gave before."""
-    return ServerError(
-        f"{visible(uri, 200)} repeats a page of its answer without end",
-        hint="This is a fault of the server or a proxy; what it holds can't be read whole.",
-    )
+def pages(fetch: Callable[[str | None], tuple[_A, str | None]], uri: str) -> Iterator[_A]:
+    """Every page of an answer.
+
+    Args:
+        fetch: gives the page that a token asks for, and the token of the next one.
+        uri: of the store, for the error.
+
+    Raises:
+        ServerError: a token comes back, which would go on for ever.
+    """
+    token: str | None = None
+    seen: set[str] = set()
+    while True:
+        page, token = fetch(token)
+        yield page
+        if not token:
+            return
+        if token in seen:
+            raise ServerError(
+                f"{visible(uri, 200)} repeats a page of its answer without end",
+                hint="This is a fault of the server or a proxy; it can't be read whole.",
+            )
+        seen.add(token)

@@ -7,29 +7,27 @@ come in an order of its grammar, it asks the client reader for.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from qualia_lab.errors import NotFoundError, UsageError, known_list
-from qualia_lab.model import STATUSES, ArtifactList, Experiment, Query, RunInfo
+from qualia_lab.errors import NotFoundError
+from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo
 from qualia_lab.text import visible
-from qualia_lab.tracking import boundary, frames, reader, schemas
-from qualia_lab.tracking.client import ClientReader, first_ms, last_ms
+from qualia_lab.tracking import boundary, frames, models, reader, schemas, statements, traces
+from qualia_lab.tracking.client import ClientReader
 from qualia_lab.tracking.database import Database, connect
 from qualia_lab.tracking.reader import Columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from sqlalchemy import ColumnElement, Select, TableClause
+    from sqlalchemy import Select
 
 # Ids in one statement; databases limit its length.
 _IDS_A_STATEMENT = 500
 # From this share of all runs on, reading whole tables is faster than looking runs up.
 _MOST_OF_THE_STORE = 0.5
-_METRIC_ORDER = re.compile(r"metrics\.([\w/.-]+)(?:\s+(ASC|DESC))?", re.IGNORECASE)
-_RUN_NAME, _PARENT, _CONTEXT = "mlflow.runName", "mlflow.parentRunId", "mlflow.data.context"
+_RUN_NAME, _PARENT = "mlflow.runName", "mlflow.parentRunId"
 
 
 class SqlReader:
@@ -58,7 +56,7 @@ class SqlReader:
             for name, needed in {**schemas.TABLES, "alembic_version": {"version_num"}}.items():
                 if not needed <= self._columns.get(name, set()):
                     return f"its table {name} is not as MLflow 2.0 to 3.17 has it"
-            version = sa.select(_table("alembic_version").c.version_num)
+            version = sa.select(statements.table_of("alembic_version").c.version_num)
             found = self._fetch({"version": "string"}, version)
         versions = found["version"].to_pylist()
         if len(versions) != 1 or versions[0] not in schemas.REVISIONS:
@@ -69,7 +67,7 @@ class SqlReader:
         """As ``Reader.experiments``."""
         import sqlalchemy as sa
 
-        table = _table("experiments")
+        table = statements.table_of("experiments")
         columns = {"experiment_id": "int64", "name": "string", "stage": "string", "at": "int64"}
         statement = sa.select(
             table.c.experiment_id,
@@ -80,8 +78,7 @@ class SqlReader:
         if not deleted:
             statement = statement.where(table.c.lifecycle_stage == "active")
         if "workspace" in self._columns["experiments"]:
-            workspace = os.environ.get("MLFLOW_WORKSPACE") or "default"
-            statement = statement.where(sa.column("workspace") == workspace)
+            statement = statement.where(sa.column("workspace") == _workspace())
         with boundary.translate(self._uri, "Listing the experiments of"):
             rows = self._fetch(columns, statement).to_pylist()
         found = [
@@ -120,16 +117,20 @@ class SqlReader:
         """As ``Reader.count``."""
         import sqlalchemy as sa
 
-        table = _table("runs")
+        table = statements.table_of("runs")
         query = self._scoped(Query(experiment_ids=tuple(experiment_ids)))
-        statement = sa.select(sa.func.count()).select_from(table).where(*_conditions(table, query))
+        statement = (
+            sa.select(sa.func.count())
+            .select_from(table)
+            .where(*statements.conditions(table, query))
+        )
         with boundary.translate(self._uri, "Counting the runs of"):
             return int(self._fetch({"count": "int64"}, statement)["count"][0].as_py())
 
     def load(self, query: Query) -> Columns:
         """As ``Reader.load``."""
         ordered: list[str] | None = None
-        if query.filter or not all(map(_METRIC_ORDER.fullmatch, query.order_by)):
+        if query.filter or not all(map(statements.METRIC_ORDER.fullmatch, query.order_by)):
             ordered = self._client.ids(query)
             query = Query(experiment_ids=query.experiment_ids, run_ids=tuple(ordered))
         query = self._scoped(query)
@@ -139,11 +140,11 @@ class SqlReader:
             self._artifact_uris.update(zip(ids, runs["artifact_uri"].to_pylist(), strict=True))
             everything = len(ids) >= _MOST_OF_THE_STORE * self._runs_in_store()
             chunks: list[list[str] | None] = [None] if everything else [*_chunks(ids)]
-            tags = self._all(reader.TEXTS, chunks, _texts("tags"))
+            tags = self._all(reader.TEXTS, statements.select_texts("tags"), chunks)
             return Columns(
                 runs=_named(runs, tags),
-                params=self._all(reader.TEXTS, chunks, _texts("params")),
-                metrics=_with_nan(self._all(_FLAGGED, chunks, _latest)),
+                params=self._all(reader.TEXTS, statements.select_texts("params"), chunks),
+                metrics=_with_nan(self._all(_FLAGGED, statements.select_latest, chunks)),
                 tags=tags,
                 datasets=self._datasets(chunks),
             )
@@ -152,7 +153,7 @@ class SqlReader:
         """As ``Reader.history``."""
         import sqlalchemy as sa
 
-        table = _table("metrics")
+        table = statements.table_of("metrics")
         types = {**reader.POINTS, "is_nan": "int64"}
 
         def statement(chunk: list[str] | None) -> Select[Any]:
@@ -166,8 +167,19 @@ class SqlReader:
             ).where(table.c.run_uuid.in_(chunk or []), table.c.key.in_(list(metrics)))
 
         with boundary.translate(self._uri, "Reading metric histories of"):
-            points = self._all(types, [*_chunks(run_ids)], statement)
+            points = self._all(types, statement, [*_chunks(run_ids)])
         return _with_nan(points)
+
+    def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pa.Table:
+        """As ``Reader.models``."""
+        with boundary.translate(self._uri, "Listing the models of"):
+            every = partial(self._all, chunks=[*_chunks(run_ids)])
+            return models.from_sql(every, self._columns, _workspace())
+
+    def traces(self, experiment_ids: Sequence[str]) -> pa.Table:
+        """As ``Reader.traces``."""
+        with boundary.translate(self._uri, "Reading the traces of"):
+            return traces.from_sql(self._fetch, self._columns, experiment_ids)
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """As ``model.Source.artifacts``."""
@@ -187,8 +199,8 @@ class SqlReader:
     def _all(
         self,
         types: Mapping[str, str],
-        chunks: Sequence[list[str] | None],
         statement: Callable[[list[str] | None], Select[Any]],
+        chunks: Sequence[list[str] | None],
     ) -> pa.Table:
         import pyarrow as pa
 
@@ -213,7 +225,7 @@ class SqlReader:
         few = wanted is not None and len(wanted) <= _IDS_A_STATEMENT
         if ordered is not None or (wanted is not None and not few and not query.order_by):
             parts = [
-                self._fetch(reader.RUNS, _select_runs(query, chunk, whole=True))
+                self._fetch(reader.RUNS, statements.select_runs(query, chunk, whole=True))
                 for chunk in _chunks(wanted or ())
             ]
             runs = pa.concat_tables(parts) if parts else reader.schema(reader.RUNS).empty_table()
@@ -223,10 +235,12 @@ class SqlReader:
                 place = pc.index_in(runs["run_id"], value_set=pa.array(ordered, pa.string()))
                 runs = runs.take(pc.array_sort_indices(place))
         elif few:
-            return self._fetch(reader.RUNS, _select_runs(query, wanted))
+            return self._fetch(reader.RUNS, statements.select_runs(query, wanted))
         else:
             # An order holds within one statement only: ask for all, keep the wanted.
-            runs = self._fetch(reader.RUNS, _select_runs(query, None, whole=wanted is not None))
+            runs = self._fetch(
+                reader.RUNS, statements.select_runs(query, None, whole=wanted is not None)
+            )
             if wanted is None:
                 return runs
             runs = runs.filter(pc.is_in(runs["run_id"], value_set=pa.array(wanted, pa.string())))
@@ -235,20 +249,22 @@ class SqlReader:
     def _runs_in_store(self) -> int:
         import sqlalchemy as sa
 
-        statement = sa.select(sa.func.count()).select_from(_table("runs"))
+        statement = sa.select(sa.func.count()).select_from(statements.table_of("runs"))
         return int(self._fetch({"count": "int64"}, statement)["count"][0].as_py())
 
     def _datasets(self, chunks: Sequence[list[str] | None]) -> pa.Table:
         for name, needed in schemas.DATASET_TABLES.items():
             if not needed <= self._columns.get(name, set()):
                 return reader.schema(reader.DATASETS).empty_table()
-        return _blank_to_null(self._all(reader.DATASETS, chunks, _inputs), "context")
+        return _blank_to_null(
+            self._all(reader.DATASETS, statements.select_inputs, chunks), "context"
+        )
 
     def _artifact_uri(self, run_id: str) -> str:
         import sqlalchemy as sa
 
         if run_id not in self._artifact_uris:
-            runs = _table("runs")
+            runs = statements.table_of("runs")
             statement = sa.select(runs.c.artifact_uri).where(runs.c.run_uuid == run_id)
             with boundary.translate(self._uri, "Looking up a run of"):
                 found = self._fetch({"artifact_uri": "string"}, statement)
@@ -258,112 +274,11 @@ class SqlReader:
         return self._artifact_uris[run_id]
 
 
+def _workspace() -> str:
+    return os.environ.get("MLFLOW_WORKSPACE") or "default"
+
+
 _FLAGGED = {**reader.NUMBERS, "is_nan": "int64"}
-
-
-def _table(name: str) -> TableClause:
-    """A table by its name, with the columns that are read."""
-    import sqlalchemy as sa
-
-    columns = {**schemas.TABLES, **schemas.DATASET_TABLES}.get(name, {"version_num"})
-    kinds: dict[str, Any] = {"is_nan": sa.Boolean(), "experiment_id": sa.Integer()}
-    return sa.table(name, *(sa.column(one, kinds.get(one)) for one in sorted(columns)))
-
-
-def _select_runs(query: Query, chunk: Sequence[str] | None, *, whole: bool = False) -> Select[Any]:
-    """The runs that match, in order; ``whole`` leaves the cut to ``top`` for later."""
-    import sqlalchemy as sa
-
-    runs = _table("runs")
-    statement = sa.select(
-        runs.c.run_uuid,
-        sa.func.coalesce(runs.c.name, ""),
-        sa.cast(runs.c.experiment_id, sa.String),
-        runs.c.status,
-        runs.c.start_time,
-        runs.c.end_time,
-        sa.func.coalesce(runs.c.user_id, ""),
-        sa.func.coalesce(runs.c.artifact_uri, ""),
-    ).where(*_conditions(runs, query))
-    if chunk is not None:
-        statement = statement.where(runs.c.run_uuid.in_(list(chunk)))
-    for clause in query.order_by:
-        found = _METRIC_ORDER.fullmatch(clause)
-        if not found:
-            raise UsageError(f"no order {visible(clause, 60)}")
-        latest = _table("latest_metrics").alias()
-        same = sa.and_(latest.c.run_uuid == runs.c.run_uuid, latest.c.key == found[1])
-        value = latest.c.value
-        statement = statement.outerjoin_from(runs, latest, same).order_by(
-            # As MLflow orders: numbers, then NaN, then runs without the metric.
-            sa.case((latest.c.is_nan == sa.true(), 1), (value.is_(None), 2), else_=0),
-            value.desc() if (found[2] or "").upper() == "DESC" else value,
-        )
-    statement = statement.order_by(runs.c.start_time.desc(), runs.c.run_uuid)
-    return statement if whole or query.top is None else statement.limit(query.top)
-
-
-def _conditions(runs: TableClause, query: Query) -> list[ColumnElement[bool]]:
-    for status in query.statuses:
-        if status not in STATUSES:
-            raise UsageError(
-                f"no run status {visible(status, 60)}", hint=known_list(status, STATUSES)
-            )
-    found: list[ColumnElement[bool]] = [
-        runs.c.lifecycle_stage == "active",
-        runs.c.experiment_id.in_([int(one) for one in query.experiment_ids if one.isdigit()]),
-    ]
-    if query.statuses:
-        found.append(runs.c.status.in_(query.statuses))
-    if query.since:
-        found.append(runs.c.start_time >= first_ms(query.since))
-    if query.until:
-        found.append(runs.c.start_time <= last_ms(query.until))
-    if query.run_id_prefix:
-        found.append(runs.c.run_uuid.startswith(query.run_id_prefix, autoescape=True))
-    return found
-
-
-def _texts(name: str) -> Callable[[list[str] | None], Select[Any]]:
-    """What reads a table of keys and texts (``params``, ``tags``), of all runs or of some."""
-
-    def statement(chunk: list[str] | None) -> Select[Any]:
-        import sqlalchemy as sa
-
-        table = _table(name)
-        selected = sa.select(table.c.run_uuid, table.c.key, sa.func.coalesce(table.c.value, ""))
-        return selected if chunk is None else selected.where(table.c.run_uuid.in_(chunk))
-
-    return statement
-
-
-def _latest(chunk: list[str] | None) -> Select[Any]:
-    import sqlalchemy as sa
-
-    table = _table("latest_metrics")
-    flag = sa.case((table.c.is_nan == sa.true(), 1), else_=0)
-    selected = sa.select(table.c.run_uuid, table.c.key, table.c.value, flag)
-    return selected if chunk is None else selected.where(table.c.run_uuid.in_(chunk))
-
-
-def _inputs(chunk: list[str] | None) -> Select[Any]:
-    import sqlalchemy as sa
-
-    datasets, inputs, tags = _table("datasets"), _table("inputs"), _table("input_tags")
-    is_context = sa.and_(tags.c.input_uuid == inputs.c.input_uuid, tags.c.name == _CONTEXT)
-    selected = (
-        sa.select(
-            inputs.c.destination_id,
-            datasets.c.name,
-            datasets.c.digest,
-            sa.func.coalesce(tags.c.value, ""),
-            datasets.c.dataset_source_type,
-        )
-        .join_from(inputs, datasets, datasets.c.dataset_uuid == inputs.c.source_id)
-        .outerjoin(tags, is_context)
-        .where(inputs.c.source_type == "DATASET", inputs.c.destination_type == "RUN")
-    )
-    return selected if chunk is None else selected.where(inputs.c.destination_id.in_(chunk))
 
 
 def _named(runs: pa.Table, tags: pa.Table) -> pa.Table:
