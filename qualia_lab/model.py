@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
@@ -204,7 +205,7 @@ class RunSet:
             self.loaded,
             points=len(points),
             histories=len(points[["run_id", "metric"]].drop_duplicates()),
-            of_histories=int((self._cache["fetched"] & self.logged).to_numpy().sum()),
+            of_histories=int((self._cache["fetched"] & self.logged.to_numpy(dtype=bool)).sum()),
         )
 
     @property
@@ -244,32 +245,34 @@ class RunSet:
             A long frame: run_id, metric, step, timestamp (UTC), value; sorted by run (in the order
             of ``runs``), metric, step, timestamp.
         """
+        import numpy as np
+
         names = [metrics] if isinstance(metrics, str) else metrics
-        wanted = self.logged.loc[
-            self.logged.index if run_ids is None else self.logged.index.isin(list(run_ids)),
-            self.logged.columns if names is None else self.logged.columns.isin(list(names)),
-        ]
-        self._fetch(wanted)
+        runs, columns = self.logged.index, self.logged.columns
+        rows = runs.isin(runs if run_ids is None else list(run_ids))
+        picked = columns.isin(columns if names is None else list(names))
+        self._fetch(np.outer(rows, picked))
         kept: pd.DataFrame = self._cache["history"]
-        fetched: pd.DataFrame = self._cache["fetched"]
-        if fetched.to_numpy().sum() == fetched.loc[wanted.index, wanted.columns].to_numpy().sum():
+        if not (self._cache["fetched"] & ~np.outer(rows, picked)).any():
             return kept.copy()  # nothing but what is wanted was ever fetched
-        mine = kept["run_id"].isin(wanted.index) & kept["metric"].isin(wanted.columns)
+        mine = kept["run_id"].isin(runs[rows]) & kept["metric"].isin(columns[picked])
         return kept[mine].reset_index(drop=True)
 
-    def _fetch(self, wanted: pd.DataFrame) -> None:
-        """Add the points of the logged (run, metric) pairs that are not there yet."""
+    def _fetch(self, wanted: np.ndarray) -> None:
+        """Add the points of the (run, metric) pairs that were logged and are not there yet."""
+        import numpy as np
         import pandas as pd
 
         if "fetched" not in self._cache:
-            self._cache["fetched"] = self.logged & False
-        fetched: pd.DataFrame = self._cache["fetched"]
-        lacking = wanted & ~fetched.loc[wanted.index, wanted.columns]
-        runs = lacking.index[lacking.any(axis=1)]
-        names = lacking.columns[lacking.any(axis=0)]
-        if "history" in self._cache and not len(runs):
+            self._cache["fetched"] = np.zeros(self.logged.shape, dtype=bool)
+        fetched: np.ndarray = self._cache["fetched"]
+        lacking = wanted & self.logged.to_numpy(dtype=bool) & ~fetched
+        rows, picked = lacking.any(axis=1), lacking.any(axis=0)
+        if "history" in self._cache and not rows.any():
             return
-        points = self.source.history(list(runs), list(names))
+        points = self.source.history(
+            list(self.logged.index[rows]), list(self.logged.columns[picked])
+        )
         if "history" in self._cache:
             # A rectangle around what was lacking can hold pairs that were there.
             old: pd.DataFrame = self._cache["history"]
@@ -282,7 +285,7 @@ class RunSet:
             points = points.sort_values(["place", "metric"], kind="stable")
             points = points.drop(columns="place").reset_index(drop=True)
         self._cache["history"] = points
-        fetched.loc[runs, names] = True
+        fetched |= np.outer(rows, picked)
 
     @property
     def models(self) -> pd.DataFrame:

@@ -18,8 +18,8 @@ from stores import T0, Run, curve, fill, run_id
 from qualia_lab import ArtifactExplorer, analysis
 from qualia_lab.analysis import labels
 from qualia_lab.analysis.curves import thin
-from qualia_lab.analysis.directions import direction, ranked
 from qualia_lab.analysis.show import Figure, Note
+from qualia_lab.directions import direction, ranked
 from qualia_lab.errors import NotFoundError, TooFewRunsError
 from qualia_lab.model import Query, RunSet
 

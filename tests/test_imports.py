@@ -19,12 +19,15 @@ from conftest import ROOT
 PACKAGE = "qualia_lab"
 
 # Which rooms a room may import; "cli -> demo, notebook -> tracking, analysis -> model -> errors".
-BASE = {"errors", "model", "secrets", "text"}
+BASE = {"directions", "errors", "model", "moments", "secrets", "text", "where"}
 MAY_IMPORT: dict[str, set[str]] = {
     "text": set(),
     "errors": {"text"},
     "secrets": {"errors", "text"},
+    "directions": set(),
+    "moments": {"errors", "text"},
     "model": {"errors", "text"},
+    "where": {"directions", "errors", "model", "moments", "text"},
     "analysis": BASE,
     "tracking": BASE,
     "demo": BASE | {"tracking", "analysis"},

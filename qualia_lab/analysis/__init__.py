@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qualia_lab.analysis.comparison import compare_metrics, differing_params, mark_best
     from qualia_lab.analysis.curves import metric_curves
-    from qualia_lab.analysis.directions import direction
     from qualia_lab.analysis.images import run_images
     from qualia_lab.analysis.run import (
         run_artifacts,
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
         run_tags,
     )
     from qualia_lab.analysis.summary import frames, headline, overview
+    from qualia_lab.directions import direction
 
 __all__ = [
     "compare_metrics",
@@ -47,7 +47,6 @@ __all__ = [
 _HOMES = {
     "compare_metrics": "comparison",
     "differing_params": "comparison",
-    "direction": "directions",
     "frames": "summary",
     "headline": "summary",
     "mark_best": "comparison",
@@ -60,6 +59,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
+    if name == "direction":
+        return import_module("qualia_lab.directions").direction
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'run')}"), name)

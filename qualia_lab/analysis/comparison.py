@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from qualia_lab.analysis.directions import direction
 from qualia_lab.analysis.labels import number, plain, run_labels
+from qualia_lab.directions import direction
 from qualia_lab.errors import TooFewRunsError
 from qualia_lab.model import RunSet
+from qualia_lab.text import parse_number
 
 _MOST_RUNS = 12
 _BEST_MARK = "★"
@@ -130,25 +131,10 @@ def _distinct(names: list[str]) -> list[str]:
 def _as_numbers(values: pd.Series[str]) -> list[object]:
     """The values as numbers when every one that is there is a finite one, else as they are."""
     here = [value for value in values if isinstance(value, str)]
-    parsed = [_number(value) for value in here]
+    parsed = [parse_number(value) for value in here]
     if all(one is not None for one in parsed):
-        return [_number(one) if isinstance(one, str) else pd.NA for one in values]
+        return [parse_number(one) if isinstance(one, str) else pd.NA for one in values]
     return [plain(one, 60) if isinstance(one, str) else pd.NA for one in values]
-
-
-def _number(text: str) -> int | float | None:
-    # float() also takes "1_000" and blanks around, which nobody means by a number that they log.
-    if "_" in text or text != text.strip():
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def _require_two(runs: RunSet) -> None:

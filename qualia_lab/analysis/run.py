@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from qualia_lab.analysis.directions import direction
 from qualia_lab.analysis.labels import how_large, how_long, plain, run_labels, when
 from qualia_lab.analysis.show import Note, Report
+from qualia_lab.directions import direction
 from qualia_lab.errors import NotFoundError, QualiaError
 from qualia_lab.model import RunSet
 

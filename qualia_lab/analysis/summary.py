@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 
-from qualia_lab.analysis.directions import direction
 from qualia_lab.analysis.labels import how_long, number, plain, run_labels, when
 from qualia_lab.analysis.show import Note
+from qualia_lab.directions import direction
 from qualia_lab.errors import QualiaError
 from qualia_lab.model import RunSet
 

@@ -17,7 +17,7 @@ from prompt_toolkit.key_binding import KeyBindings, merge_key_bindings
 from prompt_toolkit.output import create_output
 from questionary.prompts.common import InquirerControl
 
-from qualia_lab.analysis.directions import ranked
+from qualia_lab.directions import ranked
 from qualia_lab.errors import OutputError, QualiaError
 from qualia_lab.model import Experiment, RunInfo
 from qualia_lab.notebook.write import require_free

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qualia_lab import __version__
-from qualia_lab.analysis.directions import ranked
+from qualia_lab.directions import ranked
 from qualia_lab.errors import TemplateError, TooFewRunsError, UsageError, known_list
 from qualia_lab.model import FACTS, Answer, Cell, Kind, RunSet, Section, Selection
 from qualia_lab.notebook import cells

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # How long to wait for whatever holds a lock on a SQLite file.
 _LOCK_SECONDS = 5
+# Rows in one piece of a column; many small pieces make everything after slower.
+_BATCH = {"adbc.sqlite.query.batch_rows": "65536"}
 
 
 class Database(Protocol):
@@ -69,6 +71,7 @@ class SqliteFile:
                 connection.cursor() as cursor,
             ):
                 cursor.execute(f"PRAGMA busy_timeout = {_LOCK_SECONDS * 1000}")
+                cursor.adbc_statement.set_options(**_BATCH)
                 cursor.execute(text)
                 table: pa.Table = cursor.fetch_arrow_table()
                 return table.rename_columns(schema.names).cast(schema)

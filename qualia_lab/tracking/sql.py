@@ -144,7 +144,7 @@ class SqlReader:
             return Columns(
                 runs=_named(runs, tags),
                 params=self._all(reader.TEXTS, statements.select_texts("params"), chunks),
-                metrics=_with_nan(self._all(_FLAGGED, statements.select_latest, chunks)),
+                metrics=_with_nan(self._all(reader.NUMBERS, statements.select_latest, chunks)),
                 tags=tags,
                 datasets=self._datasets(chunks),
             )
@@ -154,7 +154,6 @@ class SqlReader:
         import sqlalchemy as sa
 
         table = statements.table_of("metrics")
-        types = {**reader.POINTS, "is_nan": "int64"}
 
         def statement(chunk: list[str] | None) -> Select[Any]:
             return sa.select(
@@ -162,12 +161,11 @@ class SqlReader:
                 table.c.key,
                 table.c.step,
                 table.c.timestamp,
-                table.c.value,
-                sa.case((table.c.is_nan == sa.true(), 1), else_=0),
+                statements.value_of(table),
             ).where(table.c.run_uuid.in_(chunk or []), table.c.key.in_(list(metrics)))
 
         with boundary.translate(self._uri, "Reading metric histories of"):
-            points = self._all(types, statement, [*_chunks(run_ids)])
+            points = self._all(reader.POINTS, statement, [*_chunks(run_ids)])
         return _with_nan(points)
 
     def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pa.Table:
@@ -278,9 +276,6 @@ def _workspace() -> str:
     return os.environ.get("MLFLOW_WORKSPACE") or "default"
 
 
-_FLAGGED = {**reader.NUMBERS, "is_nan": "int64"}
-
-
 def _named(runs: pa.Table, tags: pa.Table) -> pa.Table:
     """Runs without a name take it from their tag, as MLflow does; no user is no user."""
     import pyarrow.compute as pc
@@ -303,12 +298,9 @@ def _blank_to_null(table: pa.Table, column: str) -> pa.Table:
 
 
 def _with_nan(table: pa.Table) -> pa.Table:
-    """Values with NaN where the flag beside them says so; the flag goes."""
-    import pyarrow.compute as pc
-
-    value = pc.if_else(pc.equal(table["is_nan"], 1), float("nan"), table["value"])
-    bare = table.drop_columns("is_nan")
-    return bare.set_column(bare.column_names.index("value"), "value", value)
+    """Values with NaN where a statement gave null for it."""
+    value = table["value"].fill_null(float("nan"))
+    return table.set_column(table.column_names.index("value"), "value", value)
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[str, str, Any]]:

@@ -84,6 +84,13 @@ def conditions(runs: TableClause, query: Query) -> list[ColumnElement[bool]]:
     return found
 
 
+def value_of(table: TableClause) -> ColumnElement[Any]:
+    """A metric's value, null where it is NaN: databases hold 0 and a flag."""
+    import sqlalchemy as sa
+
+    return sa.case((table.c.is_nan == sa.true(), sa.null()), else_=table.c.value)
+
+
 def select_texts(name: str) -> Callable[[list[str] | None], Select[Any]]:
     """What reads a table of keys and texts (``params``, ``tags``), of all runs or of some."""
 
@@ -102,8 +109,7 @@ def select_latest(chunk: list[str] | None) -> Select[Any]:
     import sqlalchemy as sa
 
     table = table_of("latest_metrics")
-    flag = sa.case((table.c.is_nan == sa.true(), 1), else_=0)
-    selected = sa.select(table.c.run_uuid, table.c.key, table.c.value, flag)
+    selected = sa.select(table.c.run_uuid, table.c.key, value_of(table))
     return selected if chunk is None else selected.where(table.c.run_uuid.in_(chunk))
 
 
