@@ -52,6 +52,11 @@ class Query:
     ``run_id_prefix`` is how the ids begin; ``filter`` is MLflow's own grammar; ``since`` and
     ``until`` bound the start time, both inclusive; ``order_by`` holds MLflow's order clauses;
     ``top`` cuts after ordering.
+
+    The rest no store answers; ``ArtifactExplorer`` does (``tracking/selecting.py``): ``where`` is a
+    condition (``where.Where``), ``name`` a glob, ``top_level`` leaves nested runs out, ``best`` is
+    a metric and which end of it comes first, and ``children`` adds, after all that, the runs nested
+    in those found.
     """
 
     experiment_ids: tuple[str, ...] = ()
@@ -63,6 +68,11 @@ class Query:
     until: datetime | None = None
     order_by: tuple[str, ...] = ()
     top: int | None = None
+    where: str = ""
+    name: str = ""
+    top_level: bool = False
+    best: tuple[str, Literal["min", "max"]] | None = None
+    children: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +229,28 @@ class RunSet:
         times = [self.runs[column].max() for column in ("started", "ended")]
         known = [time for time in times if time == time]  # NaT differs from itself
         return max(known) if known else None
+
+    def only(self, run_ids: Sequence[str]) -> RunSet:
+        """These runs of the set, in this order, with what any of them logged."""
+        index = list(run_ids)
+
+        def columns(frame: pd.DataFrame, here: pd.DataFrame) -> pd.DataFrame:
+            return frame.loc[index, here.loc[index].any(axis=0)]
+
+        data = self.datasets[self.datasets["run_id"].isin(index)]
+        place = {run_id: number for number, run_id in enumerate(index)}
+        order = data["run_id"].map(place).sort_values(kind="stable").index
+        return replace(
+            self,
+            runs=self.runs.loc[index],
+            params=columns(self.params, self.params.notna()),
+            metrics=columns(self.metrics, self.logged),
+            logged=columns(self.logged, self.logged),
+            tags=columns(self.tags, self.tags.notna()),
+            datasets=data.loc[order].reset_index(drop=True),
+            loaded=replace(self.loaded, runs=len(index), of_runs=len(index)),
+            _cache={},
+        )
 
     @property
     def offers(self) -> frozenset[str]:

@@ -191,7 +191,7 @@ conditions = st.recursive(
 everything = One(
     params=dict.fromkeys(NAMES, "0.1"),
     tags=dict.fromkeys(NAMES, "adam"),
-    metrics=dict.fromkeys(NAMES, [0.0]),
+    metrics={name: [0.0] for name in NAMES},
 )
 values = st.one_of(st.sampled_from([NAN, INF, -INF, *LITERALS]), st.floats(width=64))
 some_runs = st.builds(

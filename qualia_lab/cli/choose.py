@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qualia_lab.cli import picking
+from qualia_lab.cli.options import Which
 from qualia_lab.errors import NotFoundError, UsageError
 from qualia_lab.model import Answer, Experiment, Kind, Query, RunInfo, Selection
 from qualia_lab.notebook import generator
@@ -24,19 +25,13 @@ if TYPE_CHECKING:
 
 _FOLDER = Path("notebooks")
 _MOST_ON_SCREEN = 1000
-_SEED = "Choose another --experiment, or seed sample runs: create-demo-runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
     """The command line, as given. ``ask`` says whether there is a person to ask."""
 
-    tracking_uri: str | None = None
-    experiments: tuple[str, ...] = ()
-    runs: tuple[str, ...] = ()
-    all_runs: bool = False
-    filter: str | None = None
-    top: int | None = None
+    which: Which = field(default_factory=Which)
     kind: str = "observation"
     sections: tuple[str, ...] = ()
     params: tuple[str, ...] = ()
@@ -50,7 +45,7 @@ class Flags:
     @property
     def by_query(self) -> bool:
         """Whether the flags say which runs by a query rather than one by one."""
-        return self.all_runs or self.filter is not None or self.top is not None
+        return bool(self.which.queries)
 
 
 class Chooser:
@@ -68,8 +63,7 @@ class Chooser:
         self._out = out
         self._params = _params(flags.params, self._kind)
         generator.chosen(self._kind, flags.sections)
-        if flags.runs and flags.by_query:
-            raise UsageError("--run goes with neither --all nor --filter nor --top")
+        picking.check(flags.which)
         if flags.output:
             require_free(flags.output, overwrite=flags.overwrite)
 
@@ -81,11 +75,12 @@ class Chooser:
             NotFoundError: no experiment, run or store of that name.
         """
         flags = self._flags
-        if not flags.ask and not flags.runs and not flags.by_query:
+        which = flags.which
+        if not flags.ask and not self._is_said:
             raise UsageError(
                 "which runs is not said, and there is nobody to ask",
-                hint="Add --all, --run ID, --filter or --top N"
-                + ("" if flags.experiments else ", and --experiment NAME to choose among them."),
+                hint="Add --all, --run ID, --since, --where, --filter or --best METRIC --top N"
+                + ("" if which.experiment else ", and --experiment NAME to choose among them."),
             )
         explorer = ArtifactExplorer(self._server())
         with self._out.waiting(f"Looking at {explorer.tracking_uri}"):
@@ -94,12 +89,10 @@ class Chooser:
         query, of_runs = self._query(explorer, chosen)
         with self._out.waiting("Loading the runs"):
             runs = explorer.load(query)
-        if flags.by_query:
-            of_runs = self._counted(explorer, chosen, len(runs))
+            if self._is_said:
+                of_runs = picking.counted(explorer, which, chosen, runs)
         if not len(runs):
-            raise NotFoundError(_nothing(flags, chosen, of_runs), hint=_SEED)
-        if flags.runs:
-            of_runs = explorer.count(tuple(dict.fromkeys(runs.runs["experiment_id"])))
+            raise picking.nothing(which, chosen, of_runs)
         selection = Selection(
             tracking_uri=explorer.tracking_uri,
             experiments=tuple(one.name for one in chosen) if self._narrows else (),
@@ -131,23 +124,28 @@ class Chooser:
     @property
     def _narrows(self) -> bool:
         """Whether experiments are named or chosen; whole run ids need none."""
-        return bool(self._flags.experiments) or (self._flags.ask and not self._flags.runs)
+        which = self._flags.which
+        return bool(which.experiment) or (self._flags.ask and not which.run)
 
     def _server(self) -> str | None:
-        if self._flags.tracking_uri or os.environ.get(uris.VARIABLE) or not self._flags.ask:
-            return self._flags.tracking_uri
+        given = self._flags.which.tracking_uri
+        if given or os.environ.get(uris.VARIABLE) or not self._flags.ask:
+            return given
         from qualia_lab.cli import prompts
 
         return prompts.server(uris.default())
 
+    @property
+    def _is_said(self) -> bool:
+        """Whether the flags say which runs."""
+        return bool(self._flags.which.run) or self._flags.by_query
+
     def _experiments(
         self, explorer: ArtifactExplorer, active: Sequence[Experiment]
     ) -> list[Experiment]:
-        if self._flags.experiments:
-            named = [explorer.experiment(name) for name in self._flags.experiments]
-            return list(dict.fromkeys(named))
-        if not self._flags.ask or self._flags.runs:
-            return list(active)
+        which = self._flags.which
+        if which.experiment or which.run or not self._flags.ask:
+            return picking.experiments(explorer, which)
         if not active:
             raise NotFoundError(
                 f"{visible(explorer.tracking_uri, 200)} holds no experiment",
@@ -161,32 +159,15 @@ class Chooser:
         self, explorer: ArtifactExplorer, chosen: Sequence[Experiment]
     ) -> tuple[Query, int | None]:
         """Which runs, and how many there are to choose from where that is known by now."""
-        flags = self._flags
+        if self._is_said:
+            return picking.query(explorer, self._flags.which, chosen), None
         ids = tuple(one.experiment_id for one in chosen)
-        if flags.by_query:
-            return Query(experiment_ids=ids, filter=flags.filter or "", top=flags.top), None
-        if flags.runs:
-            given = [one for word in flags.runs for one in (_stdin() if word == "-" else [word])]
-            found = explorer.run_ids(given, ids if flags.experiments else ())
-            if not found:
-                raise NotFoundError("no run id on standard input", hint="One id a line is read.")
-            of_runs = None
-        else:
-            with self._out.waiting("Listing runs"):
-                listed = explorer.runs(Query(experiment_ids=ids, top=_MOST_ON_SCREEN))
-                of_runs = self._counted(explorer, chosen, len(listed))
-            found = [run.run_id for run in self._picked(listed, chosen, of_runs)]
-        # Only whole ids by now, and no experiment has to be looked through for them.
-        return Query(run_ids=tuple(found)), of_runs
-
-    def _counted(
-        self, explorer: ArtifactExplorer, chosen: Sequence[Experiment], seen: int
-    ) -> int | None:
-        """How many runs there are; those that were seen are all, unless something cut them."""
-        limit = self._flags.top if self._flags.by_query else _MOST_ON_SCREEN
-        if not self._flags.filter and (limit is None or seen < limit):
-            return seen
-        return explorer.count(tuple(one.experiment_id for one in chosen))
+        with self._out.waiting("Listing runs"):
+            listed = explorer.runs(Query(experiment_ids=ids, top=_MOST_ON_SCREEN))
+            cut = len(listed) == _MOST_ON_SCREEN
+            of_runs = explorer.count(ids) if cut else len(listed)
+        found = [run.run_id for run in self._picked(listed, chosen, of_runs)]
+        return Query(run_ids=tuple(found), children=self._flags.which.children), of_runs
 
     def _picked(
         self, listed: Sequence[RunInfo], chosen: Sequence[Experiment], of_runs: int | None
@@ -194,7 +175,7 @@ class Chooser:
         from qualia_lab.cli import prompts
 
         if not listed:
-            raise NotFoundError(_nothing(self._flags, chosen, of_runs), hint=_SEED)
+            raise picking.nothing(self._flags.which, chosen, of_runs)
         if of_runs is None or len(listed) < of_runs:
             of = "" if of_runs is None else f" of {of_runs:,}"
             self._out.say(
@@ -224,13 +205,6 @@ class Chooser:
         return prompts.output(default, overwrite=self._flags.overwrite)
 
 
-def _nothing(flags: Flags, chosen: Sequence[Experiment], of_runs: int | None) -> str:
-    where = ", ".join(visible(one.name, 60) for one in chosen[:3]) or "this store"
-    if not flags.filter:
-        return f"no runs in {where}"
-    return f"no run{'' if of_runs is None else f' of {of_runs:,}'} in {where} matches the filter"
-
-
 def _params(given: Sequence[str], kind: Kind) -> dict[str, Answer]:
     known = {parameter.name: parameter for parameter in kind.parameters}
     found: dict[str, Answer] = {}
@@ -258,10 +232,3 @@ def _like(default: Answer, text: str, name: str) -> Answer:
         except ValueError:
             raise UsageError(f"param {name} is a number, not {visible(text, 60)}") from None
     return text
-
-
-def _stdin() -> list[str]:
-    """Run ids from standard input: one a line; blank lines and what follows a # are skipped."""
-    # None when it is closed; a spreadsheet's export begins with a byte order mark.
-    lines = [line.lstrip("\ufeff").partition("#")[0].strip() for line in sys.stdin or ()]
-    return [line for line in lines if line]

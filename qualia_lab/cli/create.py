@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qualia_lab.cli import console
+from qualia_lab.cli.options import Talk, Which, takes
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -23,6 +24,8 @@ EPILOG = """Examples:
 \b
 create-observation-notebook
 create-observation-notebook --experiment qualia-demo --all --execute
+create-observation-notebook --experiment churn --since 7d --best val_loss --top 10
+create-observation-notebook --where 'params.lr > 0.01 and not name.startswith("debug")'
 create-observation-notebook --experiment churn --filter "metrics.val_loss < 0.3" --top 10
 create-observation-notebook --run 3f2a91bc --run 77d0e1f4 -o notebooks/two.ipynb
 cut -d, -f1 chosen.csv | create-observation-notebook --run -
@@ -33,30 +36,11 @@ Exit codes: 0 done, 1 a bug, 2 usage, 3 a missing part, 4 server unreachable, 5 
 """
 
 
+@takes(Which, Talk)
 def create(
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URI", help="Default: MLFLOW_TRACKING_URI, then MLflow's own default."
-        ),
-    ] = None,
-    experiment: Annotated[
-        list[str] | None, typer.Option(metavar="NAME|ID", help="Repeatable.")
-    ] = None,
-    run: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ID",
-            help="A run id or a prefix of it (4 or more); '-' reads ids from stdin. Repeatable.",
-        ),
-    ] = None,
-    all_runs: Annotated[bool, typer.Option("--all", help="All runs that match.")] = False,
-    filter_: Annotated[
-        str | None, typer.Option("--filter", metavar="FILTER", help="In MLflow's search grammar.")
-    ] = None,
-    top: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only the newest N that match.")
-    ] = None,
+    which: Which,
+    talk: Talk,
+    *,
     kind: Annotated[
         str, typer.Option(metavar="NAME", help="The kind of notebook.")
     ] = "observation",
@@ -85,16 +69,8 @@ def create(
     execute: Annotated[
         bool, typer.Option("--execute", help="Run it in a fresh kernel and keep the outputs.")
     ] = False,
-    no_input: Annotated[
-        bool, typer.Option("--no-input", help="Ask nothing; take the defaults.")
-    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be written, and stop.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the path.")] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show the traceback of an error.")
     ] = False,
 ) -> None:
     """Write a Jupyter notebook about MLflow runs: overview, each run, comparison.
@@ -105,12 +81,7 @@ def create(
     from qualia_lab.cli.choose import Flags
 
     flags = Flags(
-        tracking_uri=tracking_uri,
-        experiments=tuple(experiment or ()),
-        runs=tuple(run or ()),
-        all_runs=all_runs,
-        filter=filter_,
-        top=top,
+        which=which,
         kind=kind,
         sections=tuple(section or ()),
         params=tuple(param or ()),
@@ -118,10 +89,10 @@ def create(
         output=output,
         overwrite=overwrite,
         execute=execute,
-        ask=console.may_ask(no_input),
+        ask=console.may_ask(talk.no_input),
         dry_run=dry_run,
     )
-    out = console.Console(quiet=quiet, verbose=verbose, as_json=as_json)
+    out = console.Console(quiet=talk.quiet, verbose=talk.verbose, as_json=talk.as_json)
     if not flags.ask:
         _create(flags, out)
         return
@@ -243,9 +214,7 @@ def _command(flags: Flags, selection: Selection) -> str:
     for name in selection.experiments:
         words += ["--experiment", name]
     if flags.by_query:
-        words += ["--all"] if flags.all_runs else []
-        words += ["--filter", flags.filter] if flags.filter else []
-        words += ["--top", str(flags.top)] if flags.top else []
+        words += flags.which.words()
     else:
         for run_id in selection.run_ids:
             words += ["--run", run_id]
@@ -255,6 +224,7 @@ def _command(flags: Flags, selection: Selection) -> str:
         words += ["--section", name]
     for name, value in selection.parameters.items():
         words += ["--param", f"{name}={value}"] if value is not None else []
+    words += ["--children"] if flags.which.children and flags.by_query else []
     words += ["--title", selection.title, "--output", str(selection.output)]
     words += [flag for flag, on in (("--execute", flags.execute),) if on]
     return shlex.join([*words, "--overwrite", "--no-input"])

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from qualia_lab import __version__
-from qualia_lab.cli import console, create, demo
+from qualia_lab.cli import console, create, demo, runs
 
 app = typer.Typer(
     name="qualia-lab",
@@ -19,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("create", epilog=create.EPILOG)(create.create)
+app.command("runs", epilog=runs.EPILOG)(runs.runs)
 app.command("demo", epilog=demo.EPILOG)(demo.demo)
 
 

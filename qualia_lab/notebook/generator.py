@@ -15,7 +15,7 @@ from qualia_lab.model import FACTS, Answer, Cell, Kind, RunSet, Section, Selecti
 from qualia_lab.notebook import cells
 from qualia_lab.notebook.catalogue import Catalogue
 from qualia_lab.text import slug, visible, whole
-from qualia_lab.tracking import explorer, uris
+from qualia_lab.tracking import selecting, uris
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -244,7 +244,7 @@ def _wanted(selection: Selection, runs: RunSet) -> list[str] | dict[str, Any]:
     """The runs by id, or by the query that gave them where there are too many to list."""
     if selection.query is None or len(runs) <= _MOST_IDS:
         return list(runs.runs.index)
-    return explorer.plain_query(selection.query, runs)
+    return selecting.plain_query(selection.query, runs)
 
 
 def _recipe(selection: Selection, runs: RunSet) -> dict[str, Any]:

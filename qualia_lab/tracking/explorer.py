@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from qualia_lab.errors import NotFoundError, UsageError, known_list
 from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo, RunSet, Selection
 from qualia_lab.text import visible
-from qualia_lab.tracking import frames, models, schemas, session, traces, uris
+from qualia_lab.tracking import frames, models, schemas, selecting, session, traces, uris
 from qualia_lab.tracking.client import ClientReader
 from qualia_lab.tracking.http import HttpReader
 from qualia_lab.tracking.reader import Reader
@@ -21,8 +20,6 @@ from qualia_lab.tracking.sql import SqlReader
 if TYPE_CHECKING:
     import pandas as pd
 
-EPOCH = datetime.fromtimestamp(0, UTC)
-_QUERY_KEYS = ("experiment_ids", "filter", "top", "until", "matched")
 _SHORTEST_PREFIX = 4
 _SLOW = "read through MLflow, which is slower: "
 _RUN_ID_LENGTH = 32
@@ -73,7 +70,11 @@ class ArtifactExplorer:
 
     def runs(self, query: Query) -> list[RunInfo]:
         """The runs that match, all of them, newest first unless the query orders otherwise."""
-        return self._reader.find(query)
+        if selecting.is_plain(query):
+            return self._reader.find(query)
+        ids = [str(run) for run in self.load(query).runs.index]
+        of_id = {run.run_id: run for run in self._reader.find(Query(run_ids=tuple(ids)))}
+        return [of_id[run] for run in ids if run in of_id]
 
     def count(self, experiment_ids: Sequence[str]) -> int | None:
         """How many active runs these experiments hold; None if only reading them all would tell."""
@@ -118,6 +119,11 @@ class ArtifactExplorer:
     def load(self, selection: Selection | Query) -> RunSet:
         """The chosen runs as frames; runs that are gone are named in ``RunSet.coverage``."""
         query = selection if isinstance(selection, Query) else Query(run_ids=selection.run_ids)
+        found = self._load(selecting.for_store(query))
+        whole = Query(experiment_ids=query.experiment_ids)
+        return selecting.chosen(query, found, lambda: self._load(whole))
+
+    def _load(self, query: Query) -> RunSet:
         columns = self._reader.load(query)
         if self._note:
             columns = replace(columns, warnings=(*columns.warnings, self._note))
@@ -177,8 +183,9 @@ def load(tracking_uri: str, run_ids: Sequence[str] | Mapping[str, Any]) -> RunSe
         tracking_uri: without a password; where ``MLFLOW_TRACKING_URI`` holds the same URI with
             one, that is used, and MLflow's own variables for credentials count as ever.
         run_ids: in the order that they should have. Or a query, where there are too many to name:
-            ``experiment_ids``, ``filter``, ``top``, ``until`` (ms since the epoch, so that later
-            runs stay out) and ``matched``, how many there were when the notebook was made.
+            the fields of ``model.Query`` as ``selecting.plain_query`` writes them, ``until`` (ms
+            since the epoch) so that later runs stay out, and ``matched``, how many there were when
+            the notebook was made.
 
     Raises:
         NotFoundError: none of the runs is there.
@@ -196,38 +203,8 @@ def load(tracking_uri: str, run_ids: Sequence[str] | Mapping[str, Any]) -> RunSe
     return loaded
 
 
-def query_of(wanted: Mapping[str, Any]) -> Query:
-    """The query that a notebook holds as plain values; the opposite of ``plain_query``."""
-    for key in wanted:
-        if key not in _QUERY_KEYS:
-            raise UsageError(
-                f"a query has no {visible(str(key), 60)}", hint=known_list(key, _QUERY_KEYS)
-            )
-    until = wanted.get("until")
-    return Query(
-        experiment_ids=tuple(str(one) for one in wanted.get("experiment_ids", ())),
-        filter=str(wanted.get("filter", "")),
-        top=wanted.get("top"),
-        until=None if until is None else EPOCH + timedelta(milliseconds=until),
-    )
-
-
-def plain_query(query: Query, runs: RunSet) -> dict[str, Any]:
-    """A query as plain values, bound by the newest start among the runs that it gave."""
-    found: dict[str, Any] = {"experiment_ids": list(query.experiment_ids)}
-    if query.filter:
-        found["filter"] = query.filter
-    if query.top is not None:
-        found["top"] = query.top
-    newest = runs.runs["started"].max()
-    # A start that is no date has no bound to offer; then later runs count as a change.
-    if newest == newest and not runs.runs["started"].isna().any():
-        found["until"] = (newest.to_pydatetime() - EPOCH) // timedelta(milliseconds=1)
-    return {**found, "matched": len(runs)}
-
-
 def _matching(explorer: ArtifactExplorer, wanted: Mapping[str, Any]) -> RunSet:
-    loaded = explorer.load(query_of(wanted))
+    loaded = explorer.load(selecting.query_of(wanted))
     before, now = wanted.get("matched"), len(loaded)
     if not now:
         raise NotFoundError(

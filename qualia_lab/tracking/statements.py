@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select, TableClause
 
 # The orders that need no MLflow.
-METRIC_ORDER = re.compile(r"metrics\.([\w/.-]+)(?:\s+(ASC|DESC))?", re.IGNORECASE)
+METRIC_ORDER = re.compile(
+    r"""metrics\.(?:([\w/.-]+)|`([^`]+)`|"([^"]+)")(?:\s+(ASC|DESC))?""", re.IGNORECASE
+)
 _CONTEXT = "mlflow.data.context"
 
 
@@ -51,12 +53,13 @@ def select_runs(query: Query, chunk: Sequence[str] | None, *, whole: bool = Fals
         if not found:
             raise UsageError(f"no order {visible(clause, 60)}")
         latest = table_of("latest_metrics").alias()
-        same = sa.and_(latest.c.run_uuid == runs.c.run_uuid, latest.c.key == found[1])
+        key = found[1] or found[2] or found[3]
+        same = sa.and_(latest.c.run_uuid == runs.c.run_uuid, latest.c.key == key)
         value = latest.c.value
         statement = statement.outerjoin_from(runs, latest, same).order_by(
             # As MLflow orders: numbers, then NaN, then runs without the metric.
             sa.case((latest.c.is_nan == sa.true(), 1), (value.is_(None), 2), else_=0),
-            value.desc() if (found[2] or "").upper() == "DESC" else value,
+            value.desc() if (found[4] or "").upper() == "DESC" else value,
         )
     statement = statement.order_by(runs.c.start_time.desc(), runs.c.run_uuid)
     return statement if whole or query.top is None else statement.limit(query.top)

@@ -1,0 +1,96 @@
+"""The runs that flags name, without asking anybody."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from qualia_lab.errors import NotFoundError
+from qualia_lab.model import Experiment, Query
+from qualia_lab.text import visible
+from qualia_lab.tracking.explorer import ArtifactExplorer
+from qualia_lab.where import Where
+
+if TYPE_CHECKING:
+    from qualia_lab.cli.console import Console
+    from qualia_lab.cli.options import Which
+    from qualia_lab.model import RunSet
+
+SEED = "Choose another --experiment, or seed sample runs: create-demo-runs"
+
+
+def check(which: Which) -> None:
+    """Raise ``UsageError`` for flags that make no sense, before anything is asked."""
+    which.query()
+    if which.where is not None:
+        Where(which.where)
+
+
+def experiments(explorer: ArtifactExplorer, which: Which) -> list[Experiment]:
+    """The experiments named, each once; all active ones where none is."""
+    if not which.experiment:
+        return explorer.experiments()
+    return list(dict.fromkeys(explorer.experiment(name) for name in which.experiment))
+
+
+def query(explorer: ArtifactExplorer, which: Which, chosen: Sequence[Experiment]) -> Query:
+    """The query of the flags: runs named one by one, or those that match."""
+    ids = tuple(one.experiment_id for one in chosen)
+    if not which.run:
+        return which.query(ids)
+    given = [one for word in which.run for one in (_stdin() if word == "-" else [word])]
+    found = explorer.run_ids(given, ids if which.experiment else ())
+    if not found:
+        raise NotFoundError("no run id on standard input", hint="One id a line is read.")
+    # Only whole ids by now, and no experiment has to be looked through for them.
+    return Query(run_ids=tuple(found), children=which.children)
+
+
+def counted(
+    explorer: ArtifactExplorer, which: Which, chosen: Sequence[Experiment], runs: RunSet
+) -> int | None:
+    """How many runs there are to choose from; those that were read are all if nothing cut them."""
+    if which.run:
+        return explorer.count(tuple(dict.fromkeys(runs.runs["experiment_id"])))
+    narrows = set(which.queries) - {"--all", "--top"}
+    if not narrows and (which.top is None or len(runs) < which.top):
+        return len(runs)
+    return explorer.count(tuple(one.experiment_id for one in chosen))
+
+
+def nothing(which: Which, chosen: Sequence[Experiment], of_runs: int | None) -> NotFoundError:
+    """The error where no run is left."""
+    where = ", ".join(visible(one.name, 60) for one in chosen[:3]) or "this store"
+    narrowed = [flag for flag in which.queries if flag not in ("--all", "--top", "--best")]
+    if not narrowed or of_runs == 0:
+        return NotFoundError(f"no runs in {where}", hint=SEED)
+    of = "" if of_runs is None else f" of {of_runs:,}"
+    return NotFoundError(
+        f"no run{of} in {where} matches {' and '.join(narrowed)}",
+        hint="See what there is: qualia-lab runs",
+    )
+
+
+def picked(which: Which, out: Console) -> tuple[RunSet, int | None]:
+    """The runs of the flags, loaded, and how many there were to choose from.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    check(which)
+    explorer = ArtifactExplorer(which.tracking_uri)
+    with out.waiting(f"Loading runs from {explorer.tracking_uri}"):
+        chosen = experiments(explorer, which)
+        runs = explorer.load(query(explorer, which, chosen))
+        of_runs = counted(explorer, which, chosen, runs)
+    if not len(runs):
+        raise nothing(which, chosen, of_runs)
+    return runs, of_runs
+
+
+def _stdin() -> list[str]:
+    """Run ids from standard input: one a line; blank lines and what follows a # are skipped."""
+    # None when it is closed; a spreadsheet's export begins with a byte order mark.
+    lines = [line.lstrip("\ufeff").partition("#")[0].strip() for line in sys.stdin or ()]
+    return [line for line in lines if line]
