@@ -11,7 +11,7 @@ JOBS   ?= 2
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo lab test lint types unit format bench bench-quick clean
+.PHONY: help demo lab test lint types unit format bench bench-quick docs clean
 
 help:  ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ bench: $(VENV)/.installed  ## Measure everything; writes benchmarks/RESULTS.md.
 
 bench-quick: $(VENV)/.installed  ## Measure reading 10,000 runs; under 2 minutes.
 	$(BIN)/python benchmarks/reading.py --quick
+
+docs: $(VENV)/.installed  ## Rewrite what in the docs comes out of the commands.
+	$(BIN)/python docs/refresh.py
 
 clean:  ## Remove what make made.
 	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache

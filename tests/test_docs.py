@@ -11,29 +11,56 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import BIN, ROOT
+from conftest import ROOT
 from stores import Run, fill, run_id
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
 
 
+sys.path.insert(0, str(ROOT / "docs"))
+import refresh  # noqa: E402
+
+
 def flags_of(command: str) -> set[str]:
     """The flags that a command's --help shows."""
-    done = subprocess.run([BIN / command, "--help"], capture_output=True, text=True, check=True)
-    options = done.stdout.partition("Options:")[2].partition("Examples:")[0]
+    found = refresh.run(f"{command} --help", ROOT)
+    options = found.partition("Options:")[2].partition("Examples:")[0]
     return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", options))
 
 
-def test_every_flag_in_the_docs_exists_and_every_flag_is_in_the_docs() -> None:
-    known = flags_of("create-observation-notebook")
+def test_every_flag_in_the_docs_exists_and_those_of_a_notebook_are_explained() -> None:
+    known = {one: flags_of(one) for one in ("create-observation-notebook", "qualia-lab runs")}
     for page in PAGES:
         for line in page.read_text(encoding="utf-8").splitlines():
-            if "create-observation-notebook" in line:
-                used = set(re.findall(r"(?<=\s)--[a-z-]+", line.partition("notebook")[2]))
-                assert used <= known, f"{page.name}: {line}"
-    reference = (ROOT / "docs/observational_notebooks.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r"(?<=`)--?[a-z-]+", reference))
-    assert known - {"-h", "--help", "--quiet", "--verbose"} <= documented
+            for command, flags in known.items():
+                for given in re.findall(rf"{command}([^|]*)", line):
+                    used = set(re.findall(r"(?<=\s)--[a-z-]+", given))
+                    assert used <= flags, f"{page.name}: {line}"
+    explained = "".join(
+        (ROOT / "docs" / name).read_text(encoding="utf-8")
+        for name in ("observational_notebooks.md", "choosing_runs.md")
+    )
+    documented = set(re.findall(r"(?<=`)--?[a-z-]+", explained))
+    of_notebook = known["create-observation-notebook"]
+    assert of_notebook - {"-h", "--help", "--quiet", "--verbose"} <= documented
+
+
+def test_the_reference_of_commands_is_what_they_say_of_themselves() -> None:
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    assert page == refresh.reference(), "make docs"
+
+
+def test_the_outputs_in_the_docs_are_what_the_commands_print() -> None:
+    def alike(text: str) -> str:
+        """Without ids, times and durations, which differ each time, and the spaces they need."""
+        text = re.sub(r"\b[0-9a-f]{8,32}\b", "ID", text)
+        text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME", text)
+        return re.sub(r" +", " ", re.sub(r"\b[\d.]+(e-\d+)? (s|m)\b", "SPAN", text))
+
+    for name in refresh.SHOWN:
+        page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        assert len(refresh.BLOCK.findall(page)) > 5
+        assert alike(page) == alike(refresh.with_outputs(page)), "make docs"
 
 
 def test_links_between_pages_lead_somewhere() -> None:

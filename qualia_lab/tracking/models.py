@@ -26,6 +26,11 @@ MODELS = {
 }
 # mlflow.entities.LoggedModelStatus, as databases hold it.
 _STATUSES = {1: "PENDING", 2: "READY", 3: "FAILED"}
+_JSON_STATUSES = {
+    "LOGGED_MODEL_PENDING": "PENDING",
+    "LOGGED_MODEL_READY": "READY",
+    "LOGGED_MODEL_UPLOAD_FAILED": "FAILED",
+}
 _DELETED_STAGE = "Deleted_Internal"
 
 _LOGGED_TABLE = {
@@ -65,14 +70,26 @@ def joined(
 ) -> pa.Table:
     """A row a logged model and version of it (the columns ``MODELS``).
 
-    A version whose logged model is not known, as before MLflow 3, has a row of its own.
+    A version whose logged model is not known, as before MLflow 3, has a row of its own. What is
+    given twice, since it stood on two pages of an answer, counts once.
     """
+    models = {one.model_id: one for one in logged}
+    registry = {f"models:/{one.registered}/{one.version}": one for one in versions}
+
+    def origin(one: Version) -> str:
+        """Where its files came from first: the source of a copy is the version copied."""
+        source, seen = one.source, set()
+        while source in registry and source not in seen:
+            seen.add(source)
+            source = registry[source].source
+        return source
+
     names: dict[tuple[str, int], list[str]] = {}
     for registered, number, alias in aliases:
         names.setdefault((registered, number), []).append(alias)
     of_model: dict[str, list[Version]] = {}
-    for one in versions:
-        of_model.setdefault(one.source, []).append(one)
+    for one in registry.values():
+        of_model.setdefault(origin(one), []).append(one)
 
     def known(one: Version) -> tuple[Any, ...]:
         found = ", ".join(sorted(names.get((one.registered, one.version), ())))
@@ -80,7 +97,7 @@ def joined(
         return one.registered, one.version, stage, found or None
 
     rows: list[tuple[Any, ...]] = []
-    for model in logged:
+    for model in models.values():
         mine = of_model.pop(f"models:/{model.model_id}", [])
         rows += [(*model, *known(one)) for one in mine] or [(*model, None, None, None, None)]
     for rest in of_model.values():
@@ -97,7 +114,7 @@ def frame(models: pa.Table, run_ids: Sequence[str]) -> pd.DataFrame:
     found["version"] = pd.array(models["version"].to_pylist(), dtype="Int64")
     place = {run_id: number for number, run_id in enumerate(run_ids)}
     found = found[found["run_id"].isin(run_ids)]
-    by = ["run_id", "created", "name", "registered", "version"]
+    by = ["run_id", "created", "name", "model_id", "registered", "version"]
     return found.sort_values(
         by, key=lambda column: column.map(place) if column.name == "run_id" else column
     ).reset_index(drop=True)
@@ -165,13 +182,12 @@ def from_sql(
 def logged_of_json(one: Mapping[str, Any]) -> Logged:
     """A logged model as a server answers it."""
     info = one["info"]
-    status = str(info.get("status", "")).removeprefix("LOGGED_MODEL_")
     return Logged(
         run_id=str(info.get("source_run_id", "")),
         model_id=str(info["model_id"]),
         name=str(info.get("name", "")),
         type=info.get("model_type") or None,
-        status=status if status in _STATUSES.values() else None,
+        status=_JSON_STATUSES.get(str(info.get("status"))),
         created=_int(info.get("creation_timestamp_ms")),
     )
 
@@ -212,7 +228,7 @@ def from_client(
             list(experiment_ids),
             filter_string=f"source_run_id IN ({ids})",
         )
-        for one in pages(search):
+        for one in _if_known(pages(search)):
             status = str(one.status).rpartition(".")[2]
             logged.append(
                 Logged(
@@ -243,6 +259,16 @@ def from_client(
         for alias, version in client.get_registered_model(name).aliases.items()
     ]
     return joined(logged, versions, aliases)
+
+
+def _if_known(items: Iterable[Any]) -> list[Any]:
+    """What a search gives; nothing where a server is older than the search."""
+    try:
+        return list(items)
+    except Exception as error:
+        if getattr(error, "error_code", "") != "ENDPOINT_NOT_FOUND":
+            raise
+        return []
 
 
 def _int(value: Any) -> int | None:

@@ -53,7 +53,7 @@ def frame(traces: pa.Table) -> pd.DataFrame:
     found["duration"] = pd.Series(took.view("timedelta64[ms]"))
     for name in _TOKENS:
         found[name] = pd.array(ordered[name].to_pylist(), dtype="Int64")
-    return found.drop_duplicates("trace_id").reset_index(drop=True)
+    return found.drop_duplicates("trace_id", keep="last").reset_index(drop=True)
 
 
 def row(
@@ -188,6 +188,10 @@ def from_sql(
         **{name: pa.array([one.get(name) for one in usage], pa.int64()) for name in _TOKENS},
         "cost": pa.array(costs, pa.float64()),
     }
+    valid = {
+        **{name: _where(pc.greater_equal(found[name], 0), found[name]) for name in _TOKENS},
+        "cost": _where(pc.is_finite(found["cost"]), found["cost"]),
+    }
     texts = {
         "run_id": metadata[_RUN],
         "user": metadata[_USER],
@@ -200,38 +204,53 @@ def from_sql(
         **{name: found[name] for name in ("trace_id", "experiment_id", "status")},
         **{name: found[name] for name in ("started", "duration")},
         **{name: _filled(values) for name, values in texts.items()},
-        **{name: pc.coalesce(found[name], values) for name, values in parsed.items()},
+        **{name: pc.coalesce(valid[name], values) for name, values in parsed.items()},
     }
     return pa.table({name: whole[name] for name in TRACES}).cast(reader.schema(TRACES))
 
 
 def _filled(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Text with nulls where it is empty."""
+    import pyarrow.compute as pc
+
+    return _where(pc.not_equal(values, ""), values)
+
+
+def _where(wanted: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The wanted values, nulls in the place of the others."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+    return pc.if_else(wanted, values, pa.scalar(None, values.type))
 
 
 def _usage(text: str | None) -> dict[str, int]:
     """Counts of tokens out of a trace's metadata; what is no count is left out."""
     found = _object(text)
+    numbers = {name: _number(found.get(name)) for name in _TOKENS}
     return {
-        name: int(found[name])
-        for name in _TOKENS
-        if isinstance(found.get(name), int | float) and 0 <= found[name] < 2**63
+        name: int(number)
+        for name, number in numbers.items()
+        if number is not None and 0 <= number < 2**63 and number == int(number)
     }
 
 
 def _cost(text: str | None) -> float | None:
-    cost = _object(text).get("total_cost")
-    return float(cost) if isinstance(cost, int | float) else None
+    """The cost out of a trace's metadata, unless it is no finite number."""
+    cost = _number(_object(text).get("total_cost"))
+    return None if cost is None else float(cost)
+
+
+def _number(value: Any) -> int | float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) <= frames.LARGEST else None  # neither NaN nor infinite
 
 
 def _object(text: str | None) -> dict[str, Any]:
     try:
         found = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
