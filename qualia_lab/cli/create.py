@@ -92,7 +92,7 @@ def create(
         ask=console.may_ask(talk.no_input),
         dry_run=dry_run,
     )
-    out = console.Console(quiet=talk.quiet, verbose=talk.verbose, as_json=talk.as_json)
+    out = talk.console()
     if not flags.ask:
         _create(flags, out)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,11 +12,13 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from qualia_lab.cli import console
 from qualia_lab.directions import direction
 from qualia_lab.errors import UsageError, known_list
 from qualia_lab.model import STATUSES, Query
 from qualia_lab.moments import moment
 from qualia_lab.text import visible
+from qualia_lab.tracking import boundary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,11 +155,26 @@ class Talk:
     no_input: Annotated[
         bool, typer.Option("--no-input", help="Ask nothing; take the defaults.")
     ] = False
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=86_400,
+            metavar="SECONDS",
+            help="Wait so long for one answer of a server (30).",
+        ),
+    ] = None
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")] = False
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show the traceback of an error.")
     ] = False
+
+    def console(self) -> console.Console:
+        """Where to print. The time to wait goes into the environment, for a kernel to have too."""
+        if self.timeout is not None:
+            os.environ[boundary.TIMEOUT_VARIABLE] = f"{self.timeout:g}"
+        return console.Console(quiet=self.quiet, verbose=self.verbose, as_json=self.as_json)
 
 
 def takes(*records: type) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -6,11 +6,11 @@ import csv
 import io
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from qualia_lab.cli import console
 from qualia_lab.cli.options import Talk, Which, takes
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def runs(
     if format_ not in known:
         raise UsageError(f"no format {visible(format_, 60)}", hint=known_list(format_, known))
     as_json = talk.as_json or format_ == "json"
-    out = console.Console(quiet=talk.quiet, verbose=talk.verbose, as_json=as_json)
+    out = replace(talk, as_json=as_json).console()
     found, of_runs = picked(which, out)
     for line in found.coverage.warnings:
         out.warn(line)
@@ -109,6 +109,7 @@ def _took(seconds: float) -> str:
 def _records(found: RunSet) -> Iterator[dict[str, Any]]:
     """Each run with all that it logged. JSON has no NaN and no infinity: they are texts."""
     frames: dict[str, Any] = {"params": found.params, "metrics": found.metrics, "tags": found.tags}
+    logged: Any = found.logged
     for run_id, run in found.runs.iterrows():
         about = {name: _plain(run[name]) if run[name] == run[name] else None for name in _ABOUT}
         record: dict[str, Any] = {"run_id": run_id, **about}
@@ -116,7 +117,7 @@ def _records(found: RunSet) -> Iterator[dict[str, Any]]:
         record["duration"] = None if took != took else took.total_seconds()
         for what, frame in frames.items():
             row: Any = frame.loc[run_id]
-            here: Any = found.logged.loc[run_id] if what == "metrics" else row.notna()
+            here: Any = logged.loc[run_id] if what == "metrics" else row.notna()
             record[what] = {str(key): _plain(value) for key, value in row[here].items()}
         yield record
 

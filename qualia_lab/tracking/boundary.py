@@ -25,7 +25,6 @@ from qualia_lab.tracking import uris
 _PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -37,7 +36,20 @@ _PACKAGES = {
     "psycopg2": "psycopg2-binary",
     "MySQLdb": "mysqlclient",
 }
+_ANSWER_SECONDS = 30.0
+TIMEOUT_VARIABLE = "QUALIA_TIMEOUT"
 _START_SERVER = "Is it running? Check the address, or start one: mlflow server --port 5000"
+
+
+def answer_seconds() -> float:
+    """How long to wait for a whole answer, retries included."""
+    return float(os.environ.get(TIMEOUT_VARIABLE, _ANSWER_SECONDS))
+
+
+def read_seconds() -> float:
+    """How long to wait for a server to send anything."""
+    given = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT")
+    return float(given) if given else answer_seconds() * 2 / 3
 
 
 @contextmanager
@@ -47,7 +59,8 @@ def limits() -> Iterator[None]:
     Fewer retries, no telemetry, no bars of progress; what a person set in the environment stands.
     MLflow logs what it raises as well; it is silent meanwhile, since the caller says it once.
     """
-    wanted = {**_PATIENCE, **_QUIET}
+    seconds = max(1, round(read_seconds()))  # MLflow knows whole seconds only
+    wanted = {**_PATIENCE, **_QUIET, "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}
     added = [name for name in wanted if name not in os.environ]
     os.environ.update({name: wanted[name] for name in added})
     logger = logging.getLogger("mlflow")

@@ -14,8 +14,8 @@ _CONNECT_SECONDS = 2.5
 _MOST_BYTES = 200
 
 
-def probe(uri: str) -> None:
-    """Ask an ``http(s)`` tracking server for its version.
+def probe(uri: str) -> str:
+    """The version of MLflow that an ``http(s)`` tracking server says it has.
 
     Args:
         uri: with its password, when it has one.
@@ -34,7 +34,7 @@ def probe(uri: str) -> None:
         boundary.translate(where, "Connecting to"),
         requests.get(
             uri.rstrip("/") + "/version",
-            timeout=(_CONNECT_SECONDS, session.read_seconds()),
+            timeout=(_CONNECT_SECONDS, boundary.read_seconds()),
             stream=True,  # a version is short; whatever else answers may never end
             auth=session.login(),
             headers=session.headers(),
@@ -42,7 +42,7 @@ def probe(uri: str) -> None:
             cert=os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH"),
         ) as answer,
     ):
-        body = _beginning(answer, session.read_seconds())
+        body = _beginning(answer, boundary.read_seconds())
     shown = visible(body, 80)
     if answer.status_code in (401, 403):
         raise boundary.not_allowed(visible(where, 200), "Reading", f"{answer.status_code} {shown}")
@@ -56,6 +56,7 @@ def probe(uri: str) -> None:
             f"{visible(where, 200)} is no MLflow server: it answered {answer.status_code} {shown}",
             hint="Check the address; a proxy or login page may stand in between.",
         )
+    return shown
 
 
 def _beginning(answer: Any, seconds: float) -> str:

@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from qualia_lab.text import visible
-from qualia_lab.tracking import probe
+from qualia_lab.tracking import boundary, probe
 
 _CONNECT_SECONDS = 2.5
-_READ_SECONDS = 20.0
-# For one answer as a whole: a read timeout alone never ends on a server that drips.
-_ANSWER_SECONDS = 30.0
 _RETRIES = 2
 _PAUSE_SECONDS = 0.5
 _CONNECTIONS = 8
@@ -103,7 +100,7 @@ class Session:
         """One answer, asked for again when a passing fault came instead: asking changes nothing."""
         import requests
 
-        deadline = time.monotonic() + _ANSWER_SECONDS
+        deadline = time.monotonic() + boundary.answer_seconds()
         retries = int(os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _RETRIES))
         for left in range(retries, -1, -1):
             try:
@@ -120,7 +117,7 @@ class Session:
         with self._session.request(
             method,
             f"{self._full_uri}/{path}",
-            timeout=(_CONNECT_SECONDS, read_seconds()),
+            timeout=(_CONNECT_SECONDS, boundary.read_seconds()),
             allow_redirects=False,  # a redirected POST would come as a GET, to wherever
             stream=True,
             **request,
@@ -128,8 +125,9 @@ class Session:
             content = bytearray()
             for part in answer.iter_content(1 << 16):
                 content += part
+                # A read timeout alone never ends on a server that drips.
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"no whole answer within {_ANSWER_SECONDS:.0f} s")
+                    raise TimeoutError(f"no whole answer within {boundary.answer_seconds():g} s")
         if answer.status_code != 200:
             raise RefusedError(answer.status_code, bytes(content))
         try:
@@ -140,11 +138,6 @@ class Session:
         if not isinstance(found, dict):
             raise ValueError("the answer is no JSON object")
         return found
-
-
-def read_seconds() -> float:
-    """How long to wait for a server to send anything."""
-    return float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _READ_SECONDS))
 
 
 def login() -> tuple[str, str] | None:

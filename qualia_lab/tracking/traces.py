@@ -38,6 +38,8 @@ _SESSION, _USAGE, _COST = "mlflow.trace.session", "mlflow.trace.tokenUsage", "ml
 _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 # Columns of trace_info that newer databases hold and older ones have as metadata.
 _PROMOTED = {"name": "trace_name", "session": "session_id", "cost": "total_cost"}
+# The longest duration that the API can hold, in ms: 10,000 years.
+_LONGEST = 315_576_000_000_000
 TABLE = {"request_id", "experiment_id", "timestamp_ms", "execution_time_ms", "status"}
 
 
@@ -49,7 +51,9 @@ def frame(traces: pa.Table) -> pd.DataFrame:
     ordered = traces.sort_by([("started", "ascending"), ("trace_id", "ascending")])
     found: pd.DataFrame = ordered.to_pandas()
     found["started"] = frames.times(ordered["started"])
-    took = ordered["duration"].fill_null(np.iinfo(np.int64).min).to_numpy().copy()
+    nat = np.iinfo(np.int64).min
+    took = ordered["duration"].fill_null(nat).to_numpy().copy()
+    took[(took > _LONGEST) | (took < -_LONGEST)] = nat
     found["duration"] = pd.Series(took.view("timedelta64[ms]"))
     for name in _TOKENS:
         found[name] = pd.array(ordered[name].to_pylist(), dtype="Int64")
