@@ -148,7 +148,7 @@ def test_one_kind_in_full(mine: Path, tmp_path: Path) -> None:
     assert record["questions"][1]["flag"] == "--param scale=..."
     setup, each, rest = record["sections"]
     assert (setup["fixed"], setup["for_each"], setup["needs"]) == (True, None, [])
-    assert (each["file"], each["for_each"], each["most"]) == ("each", "metric", 1200)
+    assert (each["name"], each["for_each"], each["most"]) == ("each", "metric", 1200)
     assert [need["fact"] for need in each["needs"]] == ["metrics", "two_runs"]
     assert each["needs"][0]["how"] in PAGE
     assert (rest["most"], rest["fixed"]) == (None, False)
@@ -210,7 +210,7 @@ def test_a_kind_that_is_broken(old: str, new: str, told: str, mine: Path, tmp_pa
 def test_a_section_that_is_no_text(mine: Path, tmp_path: Path) -> None:
     (mine / "sweeps/rest.py.j2").write_bytes(b"# %%\n'\xff'\n")
     done = run("sweeps", "--templates", str(mine), cwd=tmp_path)
-    assert_refused(done, 2, "kind sweeps can't be read", "utf-8")
+    assert_refused(done, 2, "rest.py.j2 can't be read", "utf-8")
 
 
 @pytest.mark.parametrize("text", [one for one in HOSTILE if one.strip()])

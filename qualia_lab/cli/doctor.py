@@ -196,7 +196,7 @@ def _packages(_: str | None) -> Finding:
 
 
 def _tracking(tracking_uri: str | None) -> Finding:
-    from qualia_lab.tracking import explorer, schemas, uris
+    from qualia_lab.tracking import explorer, probe, schemas, uris
     from qualia_lab.tracking.client import ClientReader
 
     shown = uris.enter(tracking_uri or uris.default())
@@ -206,7 +206,7 @@ def _tracking(tracking_uri: str | None) -> Finding:
     if kind == "http":
         what, read = "an MLflow server", "read through its REST API"
         if not slow:
-            what = f"MLflow {_server_version(client.full_uri, shown)}"
+            what = f"MLflow {probe.probe(client.full_uri)}"
     elif kind == "sqlite":
         what = f"a SQLite file of schema {schemas.require_sqlite_store(shown)}"
         read = "read by SQL"
@@ -217,21 +217,6 @@ def _tracking(tracking_uri: str | None) -> Finding:
     count = len(reader.experiments(deleted=False))
     said = (visible(shown, 200), visible(what, 100), _number(count, "experiment"), slow or read)
     return Finding(ok=True, found=", ".join(said))
-
-
-def _server_version(full_uri: str, shown: str) -> str:
-    """The version that a tracking server says it has."""
-    from qualia_lab.tracking import boundary, probe, session
-
-    seconds = session.read_seconds()
-    # The session probes the server first, which raises for whatever answers with no version.
-    with (
-        boundary.translate(shown, "Connecting to"),
-        session.Session(full_uri)._session.get(
-            full_uri.rstrip("/") + "/version", timeout=seconds, allow_redirects=False, stream=True
-        ) as answer,
-    ):
-        return visible(probe._beginning(answer, seconds), 40)
 
 
 def _kernel(_: str | None) -> Finding:
@@ -320,12 +305,11 @@ def _browser(_: str | None) -> Finding:
 
 
 def _templates(_: str | None) -> Finding:
-    from qualia_lab.cli.kinds import read
     from qualia_lab.notebook.catalogue import ENDING, Catalogue, bundled
 
     catalogue, folder = Catalogue(), bundled()
     names, files = catalogue.names(), sorted(folder.rglob(f"*{ENDING}"))
-    looks = [partial(read, catalogue, name) for name in names]
+    looks = [partial(catalogue.kind, name) for name in names]
     faults = [*_faults(looks), *_faults([partial(_parse, file, folder) for file in files])]
     if faults:
         more = f" (and {len(faults) - 1:,} more)" if len(faults) > 1 else ""

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qualia_lab.cli import console
-from qualia_lab.errors import TemplateError
 from qualia_lab.model import FACTS
 from qualia_lab.text import visible
 
 if TYPE_CHECKING:
     from qualia_lab.model import Kind, Parameter, Section
-    from qualia_lab.notebook.catalogue import Catalogue
 
 EPILOG = """Examples:
 
@@ -53,24 +51,11 @@ def kinds(
     out = console.Console(as_json=as_json)
     catalogue = Catalogue([templates] if templates else ())
     if name is not None:
-        record = _described(read(catalogue, name))
+        record = _described(catalogue.kind(name))
         out.result(_page(record), record)
         return
-    rows = [_listed(read(catalogue, one)) for one in catalogue.names()]
+    rows = [_listed(catalogue.kind(one)) for one in catalogue.names()]
     out.result(_table(rows), {"kinds": rows})
-
-
-def read(catalogue: Catalogue, name: str) -> Kind:
-    """A kind of the catalogue; a file that can't be read is an error of its templates.
-
-    Raises:
-        UsageError: no such kind.
-        TemplateError: its manifest or one of its section files is no good.
-    """
-    try:
-        return catalogue.kind(name)
-    except (OSError, UnicodeError) as error:
-        raise TemplateError(f"kind {visible(name, 60)} can't be read: {error}") from error
 
 
 def _listed(kind: Kind) -> dict[str, Any]:
@@ -102,7 +87,6 @@ def _question(parameter: Parameter) -> dict[str, Any]:
 def _section(section: Section) -> dict[str, Any]:
     return {
         "name": section.name,
-        "file": section.file,
         "fixed": section.fixed,
         "for_each": section.for_each,
         "most": section.most,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from qualia_lab import __version__
-from qualia_lab.cli import console, create, demo, runs
+from qualia_lab.cli import console, create, demo, doctor, kinds, runs
 
 app = typer.Typer(
     name="qualia-lab",
@@ -20,7 +20,9 @@ app = typer.Typer(
 )
 app.command("create", epilog=create.EPILOG)(create.create)
 app.command("runs", epilog=runs.EPILOG)(runs.runs)
+app.command("kinds", epilog=kinds.EPILOG)(kinds.kinds)
 app.command("demo", epilog=demo.EPILOG)(demo.demo)
+app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
 
 @app.callback(invoke_without_command=True)

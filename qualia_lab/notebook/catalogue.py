@@ -51,8 +51,8 @@ class Catalogue:
             )
         path = self._find(f"{name}/{MANIFEST}")
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeError) as error:
+            table = tomllib.loads(_read(path))
+        except tomllib.TOMLDecodeError as error:
             raise TemplateError(f"{path}: {error}") from error
         kind = _kind(name, table, str(path))
         for section in kind.sections:
@@ -62,9 +62,7 @@ class Catalogue:
     def source(self, kind: Kind, file: str) -> str:
         """The text of a section file: ``file`` in the kind's folder, or ``_shared/...``."""
         shared = file.startswith("_shared/")
-        return self._find((file if shared else f"{kind.name}/{file}") + ENDING).read_text(
-            encoding="utf-8"
-        )
+        return _read(self._find((file if shared else f"{kind.name}/{file}") + ENDING))
 
     def _find(self, relative: str) -> Path:
         for folder in self._folders:
@@ -73,6 +71,13 @@ class Catalogue:
                 return path
         looked = ", ".join(str(folder) for folder in self._folders)
         raise TemplateError(f"no template {visible(relative, 100)}", hint=f"Looked in: {looked}")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise TemplateError(f"{path} can't be read: {error}") from error
 
 
 def bundled() -> Path:

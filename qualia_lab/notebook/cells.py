@@ -77,7 +77,13 @@ def split(text: str, where: str) -> list[Template]:
 def _template(marker: re.Match[str], lines: Sequence[str], where: str) -> Template:
     tags: tuple[str, ...] = ()
     if marker["tags"]:
-        tags = tuple(json.loads(marker["tags"].partition("=")[2]))
+        try:
+            found = json.loads(marker["tags"].partition("=")[2])
+        except ValueError:
+            found = None
+        if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+            raise TemplateError(f'{where}: tags are a list of texts: # %% tags=["parameters"]')
+        tags = tuple(found)
     source = "\n".join(lines).strip("\n")
     if not marker["markdown"]:
         _check_code(source, where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import signal
@@ -67,8 +68,9 @@ def execute(
     language = notebook.metadata.get("language_info")
     with tempfile.TemporaryDirectory(prefix="qualia-") as sockets:
         log = Path(sockets) / "kernel.log"
+        client = _client(notebook, folder, Path(sockets), start)
         try:
-            _run(_client(notebook, folder, Path(sockets), start), log)
+            _run(client, log)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             number, heading = numbers[current[0]]
             return CellFailure(number=number, of=len(numbers), heading=heading, error=_said(error))
@@ -79,6 +81,8 @@ def execute(
                 hint="pip install --force-reinstall ipykernel",
             ) from error
         finally:
+            # The kernel is gone; nbclient would look for it once more as Python ends, and complain.
+            atexit.unregister(client._cleanup_kernel)
             # The kernel's exact Python version would differ from machine to machine.
             notebook.metadata["language_info"] = language
     return None
