@@ -17,6 +17,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
+_NOT_OURS = ("MLFLOW_", "QUALIA_")
 SHOWN = ("choosing_runs.md",)
 FRONT_DOORS = ("create-observation-notebook", "create-demo-runs")
 HEAD = """# Commands
@@ -29,7 +30,7 @@ BLOCK = re.compile(r"(?<=```console\n)\$ (?P<command>.*?)\n(?P<output>.*?)(?=```
 
 def environment() -> dict[str, str]:
     """The environment that commands run in: 100 columns, nobody to ask, no server chosen."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_OURS)}
     path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**kept, "PATH": path, "COLUMNS": "100", "MLFLOW_DISABLE_TELEMETRY": "true"}
 

@@ -41,7 +41,8 @@ def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name != "CI" and (not name.startswith("MLFLOW_") or name == "MLFLOW_DISABLE_TELEMETRY")
+        if name == "MLFLOW_DISABLE_TELEMETRY"
+        or not (name == "CI" or name.startswith(("MLFLOW_", "QUALIA_")))
     }
     return {**kept, **(env or {})}
 

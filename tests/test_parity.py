@@ -6,6 +6,8 @@ Hypothesis writes stores; MLflow's client, SQL and HTTP against a real server re
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -27,6 +29,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from stores import T0, Point, Run, fill
+from test_models_traces import RUN, USER, Model, Trace, Version, add, cells
 
 from qualia_lab import ArtifactExplorer, RunSet
 from qualia_lab.model import Query, RunInfo
@@ -104,6 +107,9 @@ class Store:
     """An experiment to be stored, and what is asked about it."""
 
     runs: Sequence[Logged]
+    models: Sequence[Model] = ()
+    versions: Sequence[Version] = ()
+    traces: Sequence[Trace] = ()
     deleted: bool = False
     asked: list[int] = field(default_factory=list)
     queries: Sequence[int] = range(17)
@@ -126,6 +132,30 @@ def write(path: Path, store: Store, experiment_id: int, prefix: str) -> Store:
         for run in store.runs
     ]
     fill(path, runs, experiment_id=experiment_id, name=f"{prefix} 'odd\" % \\ name")
+    models = [
+        replace(
+            one, model_id=f"{prefix}-{one.model_id}", run_id=renamed.get(one.run_id, one.run_id)
+        )
+        for one in store.models
+    ]
+    versions = [
+        replace(
+            one,
+            registered=f"{prefix}-{one.registered}",
+            run_id=renamed.get(one.run_id, one.run_id),
+            source=one.source and one.source.replace("models:/", f"models:/{prefix}-"),
+        )
+        for one in store.versions
+    ]
+    traces = [
+        replace(
+            one,
+            trace_id=f"{prefix}-{one.trace_id}",
+            metadata={key: renamed.get(value, value) for key, value in one.metadata.items()},
+        )
+        for one in store.traces
+    ]
+    add(path, *models, *versions, *traces, experiment_id=experiment_id)
     known: dict[tuple[str, str], str] = {}
     number = itertools.count()
     with sqlite3.connect(path) as db:
@@ -156,7 +186,7 @@ def write(path: Path, store: Store, experiment_id: int, prefix: str) -> Store:
             statement = "UPDATE experiments SET lifecycle_stage = 'deleted' WHERE experiment_id = ?"
             db.execute(statement, (experiment_id,))
     db.close()
-    return replace(store, runs=runs)
+    return replace(store, runs=runs, models=models, versions=versions, traces=traces)
 
 
 # --- stores --------------------------------------------------------------------------------------
@@ -230,11 +260,79 @@ def run_name(number: int) -> str:
     return f"{'0' * 8}{number * 0x9E3779B97F4A7C15 % 2**64:016x}{number:08x}"
 
 
+# What the API can hold; it fails as a whole on more.
+dates = st.one_of(
+    st.integers(T0 - 3, T0 + 3), st.sampled_from([0, 1, -1, -(10**12), 253_402_300_799_999])
+)
+short_texts = texts.filter(lambda text: len(text) <= 250)
+counts = st.one_of(st.none(), st.integers(-1, 5), st.just(2**63 - 1))
+
+
+@st.composite
+def models_of(draw: st.DrawFn, runs: Sequence[str]) -> dict[str, Sequence[Model | Version | Trace]]:
+    """Models, versions and traces of these runs, and of runs that are not there."""
+    known = st.sampled_from(["e" * 32, *runs])
+    of = st.one_of(known, st.none())
+    model = st.builds(
+        Model,
+        model_id=st.sampled_from("abcd"),
+        run_id=of,
+        name=keys,
+        type=st.sampled_from([None, "", "agent"]),
+        status=st.integers(0, 3),
+        created=times,
+        deleted=st.sampled_from([False, False, True]),
+    )
+    names = ["r", *(text for text in ODD_TEXTS if not {"/", ":"} & set(text))]
+    version = st.builds(
+        Version,
+        registered=st.one_of(st.just("r"), st.sampled_from(names)),
+        version=st.integers(1, 3),
+        run_id=of,
+        source=st.sampled_from([None, "", "/a", "models:/a", "models:/b", "models:/r/1"]),
+        stage=st.sampled_from(["None", "Staging", "Deleted_Internal"]),
+        created=times,
+    )
+    trace = st.builds(
+        Trace,
+        trace_id=st.sampled_from("abcd"),
+        started=dates,
+        took=st.one_of(st.none(), st.integers(-2, 3), st.sampled_from([10**12, 2**48])),
+        status=st.sampled_from(["OK", "ERROR", "IN_PROGRESS", "STATE_UNSPECIFIED"]),
+        columns=st.fixed_dictionaries(
+            {},
+            optional={
+                **dict.fromkeys(["input_tokens", "output_tokens", "total_tokens"], counts),
+                **dict.fromkeys(["trace_name", "request_preview", "response_preview"], texts),
+                "session_id": short_texts,
+                "total_cost": st.floats(),
+            },
+        ),
+        metadata=st.fixed_dictionaries(
+            {}, optional={RUN: known, USER: short_texts, "x": short_texts}
+        ),
+        tags=st.dictionaries(st.sampled_from(["x", "y"]), texts, max_size=1),
+    )
+    few = {"min_size": draw(st.sampled_from([0, 2])), "max_size": 4}
+    versions = draw(st.lists(version, unique_by=lambda one: (one.registered, one.version), **few))
+    return {
+        "models": draw(st.lists(model, unique_by=lambda one: one.model_id, **few)),
+        "versions": [
+            replace(one, aliases=draw(st.sampled_from([[], ["x", f"it's {i} \U0001f600"]])))
+            if one.stage != "Deleted_Internal" and (one.registered, i) == ("r", 0)
+            else one
+            for i, one in enumerate(versions)
+        ],
+        "traces": draw(st.lists(trace, unique_by=lambda one: one.trace_id, **few)),
+    }
+
+
 @st.composite
 def stores(draw: st.DrawFn) -> Store:
     count = draw(st.integers(0, 12))
     return Store(
         runs=[draw(logged_runs(number)) for number in range(count)],
+        **draw(models_of([run_name(number) for number in range(count)])),
         deleted=draw(st.sampled_from([False, False, False, True])),
         asked=draw(st.lists(st.integers(0, 12), max_size=5)),
         queries=draw(st.lists(st.integers(0, 16), min_size=3, max_size=3, unique=True)),
@@ -259,6 +357,25 @@ def large(count: int) -> Store:
                 deleted=i % 50 == 7,
                 inputs=[Input(name="train", digest="aa", context=None)] if i % 100 == 1 else [],
             )
+            for i in range(count)
+        ],
+        models=[
+            *(Model(model_id=f"{i}", run_id=run_name(i)) for i in range(0, count, 5)),
+            *(Model(model_id=f"same-{i}", run_id=run_name(0)) for i in range(501)),
+        ],
+        versions=[
+            Version(
+                registered=f"r{i % 2}",
+                version=i,
+                run_id=run_name(i),
+                source=f"models:/{i}",
+                created=T0 + i,
+                aliases=[f"a{i}"] if i % 4 else [],
+            )
+            for i in range(0, count, 10)
+        ],
+        traces=[
+            Trace(trace_id=f"{i}", started=T0 + i % 50, metadata={RUN: run_name(i)})
             for i in range(count)
         ],
         asked=[*range(0, count, 2)],
@@ -343,6 +460,11 @@ def assert_same(one: RunSet, other: RunSet, metrics: Sequence[str] | None = None
     assert one.coverage == other.coverage
 
 
+def assert_same_models(one: RunSet, other: RunSet) -> None:
+    same_frame(one.models, other.models, obj="models")
+    same_frame(one.traces(), other.traces(), obj="traces")
+
+
 def comparable(run: RunInfo) -> object:
     """A run as it can be compared: NaN differs from itself."""
     return replace(run, metrics={key: str(value) for key, value in run.metrics.items()})
@@ -386,13 +508,15 @@ def check(served: Served, store: Store, metrics: Sequence[str] | None = None) ->
     expected = of_client.load(Query(experiment_ids=(experiment_id,)))
     assert set(expected.runs.index) == {run.run_id for run in store.runs if not run.deleted}
     for explorer in explorers.values():
-        assert_same(explorer.load(Query(experiment_ids=(experiment_id,))), expected, metrics)
+        found = explorer.load(Query(experiment_ids=(experiment_id,)))
+        assert_same(found, expected, metrics)
+        assert_same_models(found, expected)
     for query in queries(store, experiment_id):
         wanted = [comparable(run) for run in of_client.runs(query)]
         loaded = of_client.load(query)
         for name, explorer in explorers.items():
-            found = [comparable(run) for run in explorer.runs(query)]
-            assert found == wanted, (name, query)
+            listed = [comparable(run) for run in explorer.runs(query)]
+            assert listed == wanted, (name, query)
             other = explorer.load(query)
             same_frame(other.runs, loaded.runs, obj=f"{name} {query}")
             assert other.coverage == loaded.coverage
@@ -420,6 +544,28 @@ def test_every_reader_gives_the_same(served: Served, store: Store) -> None:
     points = sum(len(curve) for run in store.runs if not run.deleted for curve in
                  run.metrics.values())  # fmt: skip
     assert len(loaded.history()) == points
+    assert_there(loaded, store)
+
+
+def assert_there(loaded: RunSet, store: Store) -> None:
+    """The models, versions and traces of the active runs are there, and no others."""
+    here = set(loaded.runs.index.str[8:])
+    models = {one.model_id for one in store.models if _of(one) in here and not one.deleted}
+    versions = [
+        f"{one.registered} {one.version}"
+        for one in store.versions
+        if _of(one) in here and one.stage != "Deleted_Internal"
+    ]
+    traces = [one.trace_id for one in store.traces if here]
+    found = loaded.models.astype("str")
+    known = found[loaded.models["registered"].notna()]
+    assert {one[9:] for one in found["model_id"].dropna()} == models
+    assert sorted(known["registered"].str[9:] + " " + known["version"]) == sorted(versions)
+    assert sorted(loaded.traces()["trace_id"].str[9:]) == sorted(traces)
+
+
+def _of(one: Model | Version) -> str:
+    return (one.run_id or "")[8:]
 
 
 @pytest.mark.parametrize("count", [300, 1100])
@@ -429,6 +575,162 @@ def test_every_reader_gives_the_same_past_every_page(served: Served, count: int)
     assert len(loaded.history("loss")) == 2 * len(loaded)
     assert (loaded.params["lr"] == "text").sum() == 1
     assert loaded.runs["ended"].notna().sum() == 2
+    assert len(loaded.traces()) == count
+    assert len(loaded.models) == 501 + len([i for i in range(0, count, 5) if i % 50 != 7])
+    assert loaded.models["version"].count() == len(range(0, count, 10))
+    assert loaded.models["aliases"].count() == len([i for i in range(0, count, 10) if i % 4])
+
+
+# --- what MLflow itself writes -------------------------------------------------------------------
+
+# As a process of its own, which may warn, print and set what it likes.
+LOG = """
+import json, sys
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import TraceInfo, TraceLocation, TraceState
+
+url, odd = sys.argv[1], sys.argv[2]
+mlflow.set_tracking_uri(url)
+client = MlflowClient(url)
+first, second = (client.create_experiment(f"models {i}") for i in (1, 2))
+a, b, bare = (client.create_run(first, start_time=i).info.run_id for i in (4, 3, 2))
+c = client.create_run(second, start_time=1).info.run_id
+
+def log_model(experiment, run, name, status=None, **about):
+    model = client.create_logged_model(experiment, name=name, source_run_id=run, **about)
+    if status:
+        client.finalize_logged_model(model.model_id, status)
+    return model
+
+def register(name, model):
+    source = f"models:/{model.model_id}"
+    client.create_model_version(name, source, model_id=model.model_id)
+
+ready = log_model(first, a, "ready", "READY", model_type="agent")
+models = [ready, log_model(first, a, "pending"), log_model(first, a, "failed", "FAILED")]
+gone = log_model(first, b, "gone", "READY")
+log_model(second, None, "of no run", "READY")
+models.append(log_model(second, c, "other", "READY", model_type=odd))
+
+for name in ("it's 100% odd", "plain", "gone"):
+    client.create_registered_model(name)
+for _ in range(3):
+    register("it's 100% odd", ready)
+client.transition_model_version_stage("it's 100% odd", 1, "Production")
+for alias in ("z", "best"):
+    client.set_registered_model_alias("it's 100% odd", alias, 2)
+client.delete_model_version("it's 100% odd", 3)
+client.copy_model_version("models:/it's 100% odd/2", "prod")
+register("gone", gone)
+client.delete_logged_model(gone.model_id)
+client.create_model_version("plain", client.get_run(b).info.artifact_uri + "/model", run_id=b)
+
+mlflow.set_experiment(experiment_id=first)
+with mlflow.start_span("outside") as span:
+    span.set_inputs({"question": odd})
+    span.set_outputs("because")
+with mlflow.start_run(run_id=a), mlflow.start_span(odd) as span:
+    mlflow.update_current_trace(
+        metadata={"mlflow.trace.session": odd, "mlflow.trace.user": odd}, tags={"other": "tag"}
+    )
+    tokens = {"input_tokens": 11, "output_tokens": 7, "total_tokens": 18}
+    span.set_attribute("mlflow.chat.tokenUsage", tokens)
+    span.set_attribute("mlflow.llm.model", "gpt-4o-mini")
+try:
+    with mlflow.start_span("failing"):
+        raise ValueError("no")
+except ValueError:
+    pass
+mlflow.set_experiment(experiment_id=second)
+with mlflow.start_span("in the second"):
+    pass
+started = TraceInfo(
+    "tr-started", TraceLocation.from_experiment_id(first), 5000, TraceState.IN_PROGRESS
+)
+client._tracing_client.start_trace(started)
+
+found = client.search_traces(locations=[first, second], include_spans=False)
+infos = sorted((one.info for one in found), key=lambda info: info.request_time)
+said = {
+    "experiments": [first, second],
+    "runs": [a, b, bare, c],
+    "models": [[one.model_id, one.creation_timestamp] for one in models],
+    "registered": {
+        f"{one.name} {one.version}": one.creation_timestamp
+        for one in client.search_model_versions()
+    },
+    "traces": [[one.trace_id, one.request_time, one.execution_duration] for one in infos],
+    "costs": [one.cost["total_cost"] for one in infos if one.cost],
+}
+print(json.dumps(said))
+"""
+
+
+def test_what_mlflow_logs_is_read_as_it_was_logged(served: Served) -> None:
+    odd = "".join(text for text in ODD_TEXTS if "/" not in text)
+    done = subprocess.run(
+        [sys.executable, "-c", LOG, served.url, odd], capture_output=True, text=True,
+        cwd=served.path.parent, env={**os.environ, "MLFLOW_ENABLE_ASYNC_TRACE_LOGGING": "false"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    logged = json.loads(done.stdout.splitlines()[-1])
+    first, second = logged["experiments"]
+    a, b, bare, c = logged["runs"]
+    while next(served.numbers) < int(second):
+        pass  # MLflow took these numbers
+    explorers = served.explorers()
+    read = {
+        name: one.load(Query(experiment_ids=(first, second))) for name, one in explorers.items()
+    }
+    for loaded in read.values():
+        assert loaded.runs.index.tolist() == [a, b, bare, c]
+        assert_same_models(loaded, read["client"])
+
+    odd_name, none = "it's 100% odd", [None] * 4
+    (ready, pending, failed, other), of = logged["models"], logged["registered"]
+    expected = [
+        (a, ready, "ready", "agent", "READY", odd_name, 1, "Production", None),
+        (a, ready, "ready", "agent", "READY", odd_name, 2, None, "best, z"),
+        (a, ready, "ready", "agent", "READY", "prod", 1, None, None),
+        (a, pending, "pending", None, "PENDING", *none),
+        (a, failed, "failed", None, "FAILED", *none),
+        (b, [None, of["gone 1"]], None, None, None, "gone", 1, None, None),
+        (b, [None, of["plain 1"]], None, None, None, "plain", 1, None, None),
+        (c, other, "other", odd, "READY", *none),
+    ]
+    models = read["http"].models
+    assert cells(models, *models.columns) == [
+        (run, model_id, *about[:3], at(created), *about[3:])
+        for run, (model_id, created), *about in expected
+    ]
+    traces = read["http"].traces()
+    assert cells(traces, "trace_id", "started", "duration") == [
+        (trace_id, at(ms), None if took is None else timedelta(milliseconds=took))
+        for trace_id, ms, took in logged["traces"]
+    ]
+    columns = ["experiment_id", "run_id", "name", "status", "user", "session", "request"]
+    columns += ["response", "input_tokens", "output_tokens", "total_tokens", "cost"]
+    question = '{"question": ' + json.dumps(odd, ensure_ascii=False) + "}"
+    (cost,) = logged["costs"]
+    assert cost > 0
+    assert cells(traces, *columns) == [
+        (first, None, None, "IN_PROGRESS", *[None] * 8),
+        (first, None, "outside", "OK", None, None, question, '"because"', *none),
+        (first, a, odd, "OK", odd, odd, None, None, 11, 7, 18, cost),
+        (first, None, "failing", "ERROR", *[None] * 8),
+        (second, None, "in the second", "OK", *[None] * 8),
+    ]
+
+
+def test_runs_without_models_and_traces_are_the_same_too(served: Served) -> None:
+    number = next(served.numbers)
+    run = Logged(run_id=f"{number:08x}" + "0" * 24)
+    fill(served.path, [run], experiment_id=number, name=f"bare {number}")
+    found = [one.load(Query(experiment_ids=(str(number),))) for one in served.explorers().values()]
+    for loaded in found:
+        assert_same_models(loaded, found[0])
+        assert (len(loaded), len(loaded.models), len(loaded.traces())) == (1, 0, 0)
 
 
 # --- the ways of the SQL reader ------------------------------------------------------------------
@@ -457,6 +759,7 @@ def read(uri: str, store: Store) -> tuple[RunSet, RunSet]:
     )
     for one in found:
         one.history()  # now, while what it is read with is patched
+    _ = found[0].models, found[0].traces()
     return found
 
 
@@ -474,6 +777,7 @@ def assert_ways_agree(store: Store, uri: str) -> None:
     for way in ways:
         for one, other in zip(way, expected, strict=True):
             assert_same(one, other)
+        assert_same_models(way[0], expected[0])
 
 
 @settings(RELAXED, max_examples=25)

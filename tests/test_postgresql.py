@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,10 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pandas as pd
 import pytest
 from commands import command
 from conftest import free_port
 from pandas.testing import assert_frame_equal
+from test_models_traces import cells
 
 from qualia_lab import ArtifactExplorer, RunSet, secrets
 from qualia_lab.errors import NotAllowedError, QualiaError, ServerError
@@ -38,10 +41,13 @@ pytestmark = pytest.mark.xdist_group("postgresql")
 # As a process of its own: it imports MLflow, fills the store, and leaves nothing open.
 FILL = """
 import sys
+import mlflow
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import TraceInfo, TraceLocation, TraceState
 
+mlflow.set_tracking_uri(sys.argv[1])
 client = MlflowClient(sys.argv[1])
 experiment = client.create_experiment("it's 100% :odd", artifact_location="/nowhere")
 nan, inf = float("nan"), float("inf")
@@ -62,7 +68,36 @@ for i in range(5):
     client.log_inputs(run.info.run_id, datasets=[DatasetInput(data, tags)])
     client.set_terminated(run.info.run_id, "FAILED" if i == 3 else "FINISHED", end_time=9000 + i)
 client.delete_run(client.create_run(experiment).info.run_id)
+
+for name, status in [("ready", "READY"), ("failed", "FAILED"), ("ü odd", None)]:
+    model = client.create_logged_model(experiment, name, first, model_type="ü%s")
+    if status:
+        client.finalize_logged_model(model.model_id, status)
+    client.create_registered_model(f"it's {name} 100%")
+    client.create_model_version(f"it's {name} 100%", f"models:/{model.model_id}")
+client.set_registered_model_alias("it's ready 100%", "best", 1)
+client.create_model_version("it's ready 100%", "/nowhere/model", run_id=first)
+client.transition_model_version_stage("it's ready 100%", 2, "Staging")
+
+where = TraceLocation.from_experiment_id(experiment)
+for i, state in enumerate([TraceState.OK, TraceState.ERROR, TraceState.IN_PROGRESS]):
+    told = {
+        "mlflow.sourceRun": first,
+        "mlflow.trace.user": "it's :user 100%",
+        "mlflow.trace.session": "ü%s",
+        "mlflow.trace.tokenUsage": '{"input_tokens": %d, "total_tokens": 0}' % (2**62 + 1),
+        "mlflow.trace.cost": '{"total_cost": 0.25}',
+    }
+    client._tracing_client.start_trace(TraceInfo(
+        f"tr-{i}", where, 1000 - i, state, '{"q": "why: 100%?"}', "because :x" if i else None,
+        execution_duration=None if i == 2 else 1500, trace_metadata=told if i == 1 else {},
+        tags={"mlflow.traceName": "odd :name 100% '"} if i == 1 else {},
+    ))
 """
+# What holds models and traces, and the runs that they belong to.
+TABLES = ("experiments", "runs", "logged_models", "registered_models", "model_versions",
+          "registered_model_aliases", "trace_info", "trace_tags",
+          "trace_request_metadata")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,8 +215,15 @@ def dump(cluster: Cluster) -> dict[str, list[tuple[object, ...]]]:
 def assert_same(one: RunSet, other: RunSet) -> None:
     for part in ("runs", "params", "metrics", "logged", "tags", "datasets"):
         assert_frame_equal(getattr(one, part), getattr(other, part), check_exact=True, obj=part)
-    assert one.coverage == other.coverage
+    assert one.loaded == other.loaded
     assert_frame_equal(one.history(), other.history(), check_exact=True)
+    assert one.coverage == other.coverage
+    assert_same_models(one, other)
+
+
+def assert_same_models(one: RunSet, other: RunSet) -> None:
+    assert_frame_equal(one.models, other.models, check_exact=True)
+    assert_frame_equal(one.traces(), other.traces(), check_exact=True)
 
 
 def experiment_of(explorer: ArtifactExplorer) -> str:
@@ -194,6 +236,7 @@ def test_a_role_that_may_only_select_reads_what_mlflow_reads(cluster: Cluster) -
     whole = Query(experiment_ids=(experiment_of(by_sql),))
     loaded = by_sql.load(whole)
     loaded.history()
+    _ = loaded.models, loaded.traces()
     found = [run.name for run in by_sql.runs(whole)]
     assert dump(cluster) == before, "reading writes nothing"
 
@@ -209,6 +252,64 @@ def test_a_role_that_may_only_select_reads_what_mlflow_reads(cluster: Cluster) -
     assert len(loaded.history()) == 30
     assert loaded.datasets["digest"].tolist() == [f"digest{i}" for i in (4, 3, 2, 1, 0)]
     assert loaded.datasets["context"].dropna().tolist() == ["training"] * 2
+
+
+def copy(cluster: Cluster, path: Path) -> None:
+    """Copy the rows of a store into a SQLite file of the same schema."""
+    import psycopg2
+
+    with (
+        closing(psycopg2.connect(plain(cluster.owner))) as connection,
+        closing(sqlite3.connect(path)) as file,
+    ):
+        cursor = connection.cursor()
+        for table in TABLES:
+            cursor.execute(f"SELECT * FROM {table}")
+            names = [column.name for column in cursor.description]
+            file.executemany(
+                f"INSERT OR REPLACE INTO {table} ({', '.join(names)})"
+                f" VALUES ({', '.join('?' * len(names))})",
+                cursor.fetchall(),
+            )
+        file.commit()
+
+
+def test_models_and_traces_are_those_that_sqlite_gives(cluster: Cluster, empty_store: Path) -> None:
+    copy(cluster, empty_store)
+    explorers = [ArtifactExplorer(uri) for uri in (cluster.reader, f"sqlite:///{empty_store}")]
+    here, there = (one.load(Query(experiment_ids=(experiment_of(one),))) for one in explorers)
+    assert_same_models(here, there)
+    empty, other = (one.load(Query(experiment_ids=("0",))) for one in explorers)
+    assert_same_models(empty, other)
+    assert_frame_equal(empty.models, here.models.iloc[:0])
+    assert_frame_equal(empty.traces(), here.traces().iloc[:0])
+
+    run, none = here.runs.index[-1], [None] * 2
+    columns = ("run_id", "name", "type", "status", "registered", "version", "stage", "aliases")
+    assert cells(here.models, *columns) == [
+        (run, "ready", "ü%s", "READY", "it's ready 100%", 1, None, "best"),
+        (run, "failed", "ü%s", "FAILED", "it's failed 100%", 1, *none),
+        (run, "ü odd", "ü%s", "PENDING", "it's ü odd 100%", 1, *none),
+        (run, *[None] * 3, "it's ready 100%", 2, "Staging", None),
+    ]
+    assert here.models["model_id"].isna().tolist() == [False, False, False, True]
+    traces = here.traces()
+    columns = ("trace_id", "run_id", "name", "status", "user", "session", "response")
+    assert cells(traces, *columns) == [
+        ("tr-2", None, None, "IN_PROGRESS", None, None, "because :x"),
+        ("tr-1", run, "odd :name 100% '", "ERROR", "it's :user 100%", "ü%s", "because :x"),
+        ("tr-0", None, None, "OK", None, None, None),
+    ]
+    assert traces["request"].tolist() == ['{"q": "why: 100%?"}'] * 3
+    assert cells(traces, "input_tokens", "output_tokens", "total_tokens", "cost") == [
+        (None,) * 4,
+        (2**62 + 1, None, 0, 0.25),
+        (None,) * 4,
+    ]
+    assert cells(traces, "started") == [
+        (pd.Timestamp(ms, unit="ms", tz="UTC"),) for ms in (998, 999, 1000)
+    ]
+    assert cells(traces, "duration") == [(None,), *[(pd.Timedelta(seconds=1.5),)] * 2]
 
 
 @pytest.mark.parametrize(

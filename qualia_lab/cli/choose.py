@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from qualia_lab.model import RunSet
     from qualia_lab.notebook.catalogue import Catalogue
 
-_FOLDER = Path("notebooks")
 _MOST_ON_SCREEN = 1000
 
 
@@ -33,12 +32,17 @@ class Flags:
 
     which: Which = field(default_factory=Which)
     kind: str = "observation"
+    says_kind: bool = False
+    templates: tuple[Path, ...] = ()
     sections: tuple[str, ...] = ()
     params: tuple[str, ...] = ()
+    configured_params: tuple[str, ...] = ()
     title: str | None = None
+    folder: Path = Path("notebooks")
     output: Path | None = None
     overwrite: bool = False
     execute: bool = False
+    open: bool = False
     ask: bool = False
     dry_run: bool = False
 
@@ -61,7 +65,10 @@ class Chooser:
         self._flags = flags
         self._kind: Kind = catalogue.kind(flags.kind)
         self._out = out
-        self._params = _params(flags.params, self._kind)
+        asked = {one.name for one in self._kind.parameters}
+        # A configuration may hold answers for several kinds; a flag is meant for this one.
+        usual = [one for one in flags.configured_params if one.partition("=")[0] in asked]
+        self._params = _params((*usual, *flags.params), self._kind)
         generator.chosen(self._kind, flags.sections)
         picking.check(flags.which)
         if flags.output:
@@ -194,7 +201,7 @@ class Chooser:
         return prompts.title(default)
 
     def _output(self, title: str) -> Path:
-        default = _FOLDER / f"{slug(title)}.ipynb"
+        default = self._flags.folder / f"{slug(title)}.ipynb"
         if self._flags.output is not None:
             return self._flags.output
         if not self._flags.ask:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,12 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qualia_lab.cli import console
-from qualia_lab.cli.options import Talk, Which, takes
+from qualia_lab.cli.options import Configured, Talk, Which, takes
+from qualia_lab.errors import MissingPartError, UsageError
+from qualia_lab.text import visible
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from qualia_lab.cli.choose import Flags
+    from qualia_lab.cli.config import Settings
     from qualia_lab.model import RunSet, Selection
     from qualia_lab.notebook.execute import CellFailure
 
@@ -36,14 +41,22 @@ Exit codes: 0 done, 1 a bug, 2 usage, 3 a missing part, 4 server unreachable, 5 
 """
 
 
-@takes(Which, Talk)
+@takes(Which, Configured, Talk)
 def create(
     which: Which,
+    configured: Configured,
     talk: Talk,
     *,
     kind: Annotated[
-        str, typer.Option(metavar="NAME", help="The kind of notebook.")
-    ] = "observation",
+        str | None,
+        typer.Option(metavar="NAME", help="The kind of notebook; observation by default."),
+    ] = None,
+    templates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", exists=True, file_okay=False, help="Kinds and sections of your own."
+        ),
+    ] = None,
     section: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,8 +80,15 @@ def create(
         bool, typer.Option("--overwrite", help="Replace it; an edited one is kept as .bak.")
     ] = False,
     execute: Annotated[
-        bool, typer.Option("--execute", help="Run it in a fresh kernel and keep the outputs.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--execute/--no-execute", help="Run it in a fresh kernel and keep the outputs."
+        ),
+    ] = None,
+    open_: Annotated[
+        bool | None,
+        typer.Option("--open/--no-open", help="Open it in JupyterLab, or else in VS Code."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be written, and stop.")
     ] = False,
@@ -80,19 +100,25 @@ def create(
     """
     from qualia_lab.cli.choose import Flags
 
+    settings = configured.settings()
+    out = talk.console(settings)
     flags = Flags(
-        which=which,
-        kind=kind,
+        which=configured.which(which, settings),
+        kind=settings.value("kind", kind),
+        says_kind=kind is not None or settings.layer("kind") != "default",
+        templates=_templates(templates, configured, settings),
         sections=tuple(section or ()),
         params=tuple(param or ()),
+        configured_params=settings.params(),
         title=title,
+        folder=settings.value("output_folder"),
         output=output,
         overwrite=overwrite,
-        execute=execute,
+        execute=bool(settings.value("execute", execute)),
+        open=bool(settings.value("open", open_)) and not dry_run,
         ask=console.may_ask(talk.no_input),
         dry_run=dry_run,
     )
-    out = talk.console()
     if not flags.ask:
         _create(flags, out)
         return
@@ -102,13 +128,27 @@ def create(
         _create(flags, out)
 
 
+def _templates(given: Path | None, configured: Configured, settings: Settings) -> tuple[Path, ...]:
+    """The folder of templates of one's own, which whoever wrote it can put code in."""
+    folder = settings.value("templates", given)
+    is_projects = given is None and folder and settings.layer("templates") == "project"
+    if is_projects and not configured.trust:
+        raise UsageError(
+            f"{settings.origin('templates')} names templates of the project's own: "
+            f"{visible(str(folder), 200)}",
+            hint="What they write is code. If you know them, add --trust.",
+        )
+    return (Path(folder),) if folder else ()
+
+
 def _create(flags: Flags, out: console.Console) -> None:
     from qualia_lab.cli.choose import Chooser
     from qualia_lab.errors import NotebookFailedError
+    from qualia_lab.notebook.catalogue import Catalogue
     from qualia_lab.notebook.generator import NotebookGenerator
     from qualia_lab.notebook.write import write_notebook
 
-    generator = NotebookGenerator()
+    generator = NotebookGenerator(Catalogue(flags.templates))
     chooser = Chooser(flags, generator.catalogue, out)
     selection, runs = chooser.selection()
     if flags.dry_run:
@@ -140,6 +180,8 @@ def _create(flags: Flags, out: console.Console) -> None:
     install = "" if find_spec("jupyterlab") else "   (first: pip install jupyterlab)"
     out.say(f"Open it:    jupyter lab {shlex.quote(str(selection.output))}{install}")
     out.say(f"Same again: {record['command']}")
+    if flags.open:
+        _open(selection.output)
     if failure:
         raise NotebookFailedError(
             f"cell {failure.number} of {failure.of}, under “{failure.heading}”: {failure.error}",
@@ -164,6 +206,27 @@ def _execute(
             raise
     write_notebook(notebook, selection.output, overwrite=True)
     return failure
+
+
+def _open(path: Path) -> None:
+    """Start JupyterLab, or VS Code, on the notebook, and leave it running.
+
+    Raises:
+        MissingPartError: there is neither.
+    """
+    program = next((one for one in ("jupyter-lab", "code") if shutil.which(one)), None)
+    if program is None:
+        raise MissingPartError(
+            f"{path} is written, but there is nothing to open it with",
+            hint="pip install jupyterlab",
+        )
+    subprocess.Popen(  # noqa: S603 - a program of this machine, a path of this person
+        [str(shutil.which(program)), str(path.absolute())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _gone(runs: RunSet) -> list[str]:
@@ -218,8 +281,8 @@ def _command(flags: Flags, selection: Selection) -> str:
     else:
         for run_id in selection.run_ids:
             words += ["--run", run_id]
-    if selection.kind != "observation":
-        words += ["--kind", selection.kind]
+    words += ["--templates", str(flags.templates[0])] if flags.templates else []
+    words += ["--kind", selection.kind] if flags.says_kind else []
     for name in selection.sections:
         words += ["--section", name]
     for name, value in selection.parameters.items():

@@ -6,13 +6,14 @@ import dataclasses
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from qualia_lab.cli import console
+from qualia_lab.cli.config import ConfigOption, NoConfigOption, Settings, load
 from qualia_lab.directions import direction
 from qualia_lab.errors import UsageError, known_list
 from qualia_lab.model import STATUSES, Query
@@ -149,6 +150,41 @@ class Which:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Configured:
+    """Where the values come from that no flag gives."""
+
+    config: ConfigOption = None
+    no_config: NoConfigOption = False
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="Take the server and the templates that a project's config names."
+        ),
+    ] = False
+
+    def settings(self) -> Settings:
+        """The configuration that is in force here."""
+        return load(config=self.config, no_config=self.no_config)
+
+    def which(self, which: Which, settings: Settings) -> Which:
+        """The flags, with the server and experiments of the configuration where none is given.
+
+        Raises:
+            UsageError: a project's file names a server, credentials would go there, and it is not
+                trusted.
+        """
+        settings.require_trust(self.trust, which.tracking_uri)
+        return replace(
+            which,
+            tracking_uri=settings.value("tracking_uri", which.tracking_uri),
+            # A run is named whatever experiment it is in.
+            experiment=which.experiment
+            if which.run
+            else list(settings.value("experiment", which.experiment) or ()),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Talk:
     """How much is said, and whether there is somebody to ask."""
 
@@ -170,11 +206,13 @@ class Talk:
         bool, typer.Option("--verbose", "-v", help="Show the traceback of an error.")
     ] = False
 
-    def console(self) -> console.Console:
+    def console(self, settings: Settings) -> console.Console:
         """Where to print. The time to wait goes into the environment, for a kernel to have too."""
-        if self.timeout is not None:
-            os.environ[boundary.TIMEOUT_VARIABLE] = f"{self.timeout:g}"
-        return console.Console(quiet=self.quiet, verbose=self.verbose, as_json=self.as_json)
+        seconds = settings.value("timeout", self.timeout)
+        if seconds is not None:
+            os.environ[boundary.TIMEOUT_VARIABLE] = f"{seconds:g}"
+        quiet = self.quiet or bool(settings.value("quiet"))
+        return console.Console(quiet=quiet, verbose=self.verbose, as_json=self.as_json)
 
 
 def takes(*records: type) -> Callable[[Callable[..., None]], Callable[..., None]]:

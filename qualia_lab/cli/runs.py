@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from qualia_lab.cli.options import Talk, Which, takes
+from qualia_lab.cli.options import Configured, Talk, Which, takes
 
 if TYPE_CHECKING:
     from qualia_lab.model import RunSet
@@ -32,9 +32,10 @@ _ABOUT = ("name", "experiment", "status", "started", "ended", "parent", "user")
 Format = Literal["table", "csv", "json", "ids"]
 
 
-@takes(Which, Talk)
+@takes(Which, Configured, Talk)
 def runs(
     which: Which,
+    configured: Configured,
     talk: Talk,
     *,
     format_: Annotated[
@@ -54,7 +55,9 @@ def runs(
     if format_ not in known:
         raise UsageError(f"no format {visible(format_, 60)}", hint=known_list(format_, known))
     as_json = talk.as_json or format_ == "json"
-    out = replace(talk, as_json=as_json).console()
+    settings = configured.settings()
+    out = replace(talk, as_json=as_json).console(settings)
+    which = configured.which(which, settings)
     found, of_runs = picked(which, out)
     for line in found.coverage.warnings:
         out.warn(line)

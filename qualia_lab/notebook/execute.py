@@ -100,7 +100,12 @@ def _run(client: Any, log: Path) -> None:
         if task:
             running.append((asyncio.get_running_loop(), task))
         with log.open("wb") as file:
-            await client.async_execute(stderr=file)
+            try:
+                await client.async_execute(stderr=file)
+            finally:
+                # nbclient leaves them open to a kernel that died before it answered.
+                if client.kc is not None and client.kc.channels_running:
+                    client.kc.stop_channels()
 
     with ThreadPoolExecutor(1) as pool, _second_interrupt_waits() as hold:
         done = pool.submit(asyncio.run, work())

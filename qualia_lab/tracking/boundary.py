@@ -43,7 +43,11 @@ _START_SERVER = "Is it running? Check the address, or start one: mlflow server -
 
 def answer_seconds() -> float:
     """How long to wait for a whole answer, retries included."""
-    return float(os.environ.get(TIMEOUT_VARIABLE, _ANSWER_SECONDS))
+    given = os.environ.get(TIMEOUT_VARIABLE)
+    try:
+        return float(given) if given else _ANSWER_SECONDS
+    except ValueError:
+        raise UsageError(f"{TIMEOUT_VARIABLE} is no number of seconds") from None
 
 
 def read_seconds() -> float:
