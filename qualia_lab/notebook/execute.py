@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import os
 import signal
+import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -103,9 +104,10 @@ def _run(client: Any, log: Path) -> None:
             try:
                 await client.async_execute(stderr=file)
             finally:
-                # nbclient leaves them open to a kernel that died before it answered.
+                # nbclient leaves these open to a kernel that died before it answered.
                 if client.kc is not None and client.kc.channels_running:
                     client.kc.stop_channels()
+                    await client.km.cleanup_resources()
 
     with ThreadPoolExecutor(1) as pool, _second_interrupt_waits() as hold:
         done = pool.submit(asyncio.run, work())
@@ -140,6 +142,10 @@ def _stop(
     if pid and os.name == "posix":
         with contextlib.suppress(OSError):
             os.killpg(os.getpgid(pid), signal.SIGKILL)
+        process = getattr(client.km.provisioner, "process", None)
+        if process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5)
     for loop, task in running:
         loop.call_soon_threadsafe(task.cancel)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -127,11 +128,29 @@ class ClientReader:
 
     def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pa.Table:
         """As ``Reader.models``."""
-        client = self._client
+        client = self._with_registry()
         with boundary.translate(self.tracking_uri, "Listing the models of"):
             return models.from_client(
                 partial(_pages, uri=self.tracking_uri), client, experiment_ids, id_lists(run_ids)
             )
+
+    def _with_registry(self) -> Any:
+        """The client, opening a model registry of its own with the same care as the store."""
+        given = os.environ.get(uris.REGISTRY_VARIABLE)
+        if not given:
+            return self._client
+        registry = uris.without_password(given)
+        uris.require_local(registry)
+        if uris.store_type(registry) == "http":
+            probe.probe(given)
+        if uris.store_type(registry) == "sqlite":
+            revision = schemas.require_sqlite_store(registry)
+            schemas.require_installed_schema(registry, revision)
+        opened = self._client  # which imports MLflow, with its limits
+        with boundary.translate(registry, "Opening"):
+            from mlflow import MlflowClient
+
+            return MlflowClient(opened.tracking_uri, registry_uri=uris.to_connect(given))
 
     def traces(self, experiment_ids: Sequence[str]) -> pa.Table:
         """As ``Reader.traces``."""

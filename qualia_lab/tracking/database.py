@@ -74,7 +74,9 @@ class SqliteFile:
                 cursor.adbc_statement.set_options(**_BATCH)
                 cursor.execute(text)
                 table: pa.Table = cursor.fetch_arrow_table()
-                return table.rename_columns(schema.names).cast(schema)
+                found = table.rename_columns(schema.names).cast(schema)
+                found.validate(full=True)  # SQLite holds any bytes as text
+                return found
         except (adbc.Error, ValueError, NotImplementedError):  # Arrow's own errors are the latter
             return _table(self._rows(text), schema)
 

@@ -151,7 +151,7 @@ class _Source:
     def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pd.DataFrame:
         """As ``model.Source.models``."""
         # A registry of its own is MLflow's to find.
-        reader = self._client if os.environ.get("MLFLOW_REGISTRY_URI") else self._reader
+        reader = self._client if os.environ.get(uris.REGISTRY_VARIABLE) else self._reader
         return models.frame(reader.models(run_ids, experiment_ids), run_ids)
 
     def traces(self, experiment_ids: Sequence[str]) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from qualia_lab.errors import NotFoundError, UsageError
 from qualia_lab.text import visible
 
 VARIABLE = "MLFLOW_TRACKING_URI"
+REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
 DEFAULT = "sqlite:///mlflow.db"
 _DEFAULT_FILE_STORE = "./mlruns"
 
