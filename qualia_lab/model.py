@@ -148,7 +148,8 @@ class Coverage:
         lines = [f"{self.runs:,} of {self.of_runs:,} runs loaded"]
         if self.of_histories:
             found = f"{self.histories:,} of {self.of_histories:,} metric histories"
-            lines.append(f"{found} loaded, {self.points:,} points")
+            noun = "point" if self.points == 1 else "points"
+            lines.append(f"{found} loaded, {self.points:,} {noun}")
         if self.missing:
             lines.append("gone from the store: " + ", ".join(self.missing))
         return "\n".join([*lines, *self.warnings])

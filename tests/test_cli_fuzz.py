@@ -70,12 +70,7 @@ def test_any_flags_end_with_a_documented_code(migrated: Path, tmp_path: Path, se
     path = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
     metrics = {"loss": curve([2, 1])}
     runs = [
-        Run(
-            run_id=one * 32,
-            name=f"run {one}",
-            params={"lr": "0.1"},
-            metrics={"loss": curve([1, 2])},
-        )
+        Run(run_id=one * 32, name=f"run {one}", params={"lr": "0.1"}, metrics=metrics)
         for one in "abc"
     ]
     fill(path, runs, experiment_id=1, name="exp")

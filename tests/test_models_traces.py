@@ -959,7 +959,7 @@ def test_coverage_counts_the_histories_that_were_fetched(counted: Path) -> None:
     loaded = read(counted)
     loaded.history("acc")
     assert counts(loaded) == (1, 1, 1)
-    assert str(loaded.coverage) == ("2 of 2 runs loaded\n1 of 1 metric histories loaded, 1 points")
+    assert str(loaded.coverage) == ("2 of 2 runs loaded\n1 of 1 metric histories loaded, 1 point")
     loaded.history("loss", run_ids=[B])
     assert counts(loaded) == (2, 2, 3)
     loaded.history("loss", run_ids=[B])
@@ -1003,6 +1003,6 @@ def test_coverage_names_what_is_gone_after_the_counts(counted: Path) -> None:
     loaded.history("acc")
     assert str(loaded.coverage).splitlines() == [
         "1 of 2 runs loaded",
-        "1 of 1 metric histories loaded, 1 points",
+        "1 of 1 metric histories loaded, 1 point",
         "gone from the store: " + "f" * 32,
     ]

@@ -165,7 +165,12 @@ class HttpReader:
 
     def _aliases(self, name: str) -> list[tuple[str, int, str]]:
         """What a search for versions leaves out."""
-        found = self._session.get("api/2.0/mlflow/registered-models/get", [("name", name)])
+        try:
+            found = self._session.get("api/2.0/mlflow/registered-models/get", [("name", name)])
+        except RefusedError as refused:
+            if refused.status != 404:
+                raise
+            return []  # it went since its versions were listed
         of_model = found["registered_model"].get("aliases", [])
         return [(name, int(one["version"]), str(one["alias"])) for one in of_model]
 

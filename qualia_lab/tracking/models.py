@@ -35,7 +35,7 @@ _DELETED_STAGE = "Deleted_Internal"
 
 _LOGGED_TABLE = {
     "model_id", "source_run_id", "name", "model_type", "status", "creation_timestamp_ms",
-    "lifecycle_stage",
+    "lifecycle_stage", "experiment_id",
 }  # fmt: skip
 _VERSIONS_TABLE = {"name", "version", "current_stage", "source", "run_id", "creation_time"}
 _ALIASES_TABLE = {"name", "version", "alias"}
@@ -124,6 +124,7 @@ def from_sql(
     every: Callable[[Mapping[str, str], Callable[[list[str] | None], Select[Any]]], pa.Table],
     columns: Mapping[str, set[str]],
     workspace: str,
+    experiment_ids: Sequence[str],
 ) -> pa.Table:
     """Out of a database.
 
@@ -131,6 +132,7 @@ def from_sql(
         every: reads a statement, made for ids of runs, for all of them.
         columns: the tables that there are, with their columns.
         workspace: whose registry, where the database has workspaces.
+        experiment_ids: of the runs; a model of another experiment does not count, as in MLflow.
     """
     import sqlalchemy as sa
 
@@ -154,7 +156,8 @@ def from_sql(
     models = [] if logged is None else rows("ssssii", lambda ids: sa.select(
         logged.c.source_run_id, logged.c.model_id, logged.c.name, text(logged.c.model_type),
         logged.c.status, logged.c.creation_timestamp_ms,
-    ).where(logged.c.source_run_id.in_(ids), logged.c.lifecycle_stage == "active"))  # fmt: skip
+    ).where(logged.c.source_run_id.in_(ids), logged.c.lifecycle_stage == "active",
+            logged.c.experiment_id.in_([int(one) for one in experiment_ids])))  # fmt: skip
 
     version = of("model_versions", _VERSIONS_TABLE)
     versions = [] if version is None else rows("ssissi", lambda ids: sa.select(
@@ -256,9 +259,20 @@ def from_client(
     aliases = [
         (name, int(version), alias)
         for name in names
-        for alias, version in client.get_registered_model(name).aliases.items()
+        for alias, version in _aliases(client, name).items()
     ]
     return joined(logged, versions, aliases)
+
+
+def _aliases(client: Any, name: str) -> Mapping[str, str]:
+    """Of a registered model; none where it went since its versions were listed."""
+    try:
+        found: Mapping[str, str] = client.get_registered_model(name).aliases
+    except Exception as error:
+        if getattr(error, "error_code", "") != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return {}
+    return found
 
 
 def _if_known(items: Iterable[Any]) -> list[Any]:

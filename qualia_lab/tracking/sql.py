@@ -172,7 +172,7 @@ class SqlReader:
         """As ``Reader.models``."""
         with boundary.translate(self._uri, "Listing the models of"):
             every = partial(self._all, chunks=[*_chunks(run_ids)])
-            return models.from_sql(every, self._columns, _workspace())
+            return models.from_sql(every, self._columns, _workspace(), experiment_ids)
 
     def traces(self, experiment_ids: Sequence[str]) -> pa.Table:
         """As ``Reader.traces``."""
