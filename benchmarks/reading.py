@@ -219,7 +219,7 @@ def from_sqlite(folder: Path, *, quick: bool) -> Iterator[Operation]:
             "floor": (IMPORTS, HISTORY_ROWS),
         },
         goal="40",
-        rounds=3 if quick else 5,
+        rounds=2 if quick else 5,
     )
     yield Operation(
         name="the loading cells of that notebook, SQLite",
@@ -227,7 +227,7 @@ def from_sqlite(folder: Path, *, quick: bool) -> Iterator[Operation]:
         path=path,
         ways={"theirs": (f"{MLFLOW}\n{IDS}", CELLS_EACH), "ours": (f"{OURS}\n{IDS}", CELLS)},
         goal="10",
-        rounds=3 if quick else 5,
+        rounds=2 if quick else 5,
     )
     if not quick:
         million = history_store(folder, runs=1, metrics=1, steps=1_000_000)
@@ -260,7 +260,7 @@ def over_http(folder: Path, *, quick: bool) -> Iterator[Operation]:
                 "ours": (f"{OURS}\n{IDS}\nexplorer.experiments()", LOAD_IDS),
             },
             goal="15",
-            rounds=3 if quick else 5,
+            rounds=2 if quick else 5,
         )
         loaded = f"{OURS}\n{IDS}\nruns = explorer.load(Query(run_ids=tuple(ids)))"
         yield Operation(
@@ -286,7 +286,7 @@ def over_http(folder: Path, *, quick: bool) -> Iterator[Operation]:
             )
 
 
-def command(folder: Path) -> str:
+def command(folder: Path, *, quick: bool) -> str:
     """The whole command against ``import mlflow`` alone, as lines of the table."""
     path = history_store(folder)
     create = BIN / "create-observation-notebook"
@@ -296,7 +296,7 @@ def command(folder: Path) -> str:
                  "--overwrite", "-o", folder / "n.ipynb"],
     }  # fmt: skip
     taken: dict[str, list[float]] = {"theirs": [], "ours": []}
-    for number in range(8):
+    for number in range(4 if quick else 8):
         for name, words in list(ways.items())[:: 1 if number % 2 else -1]:
             start = time.perf_counter()
             subprocess.run(words, check=True, capture_output=True, cwd=folder)
@@ -337,7 +337,7 @@ def main() -> None:
                 operation.measure()
                 operations.append(operation)
         lines = [operation.line() for operation in operations]
-        lines.append(command(folder))
+        lines.append(command(folder, quick=args.quick))
         print(lines[-1])
     if not args.quick:
         intro = "# Results\n\nWritten by `make bench`; what is measured and how: "
