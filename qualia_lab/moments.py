@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from qualia_lab.errors import UsageError
 from qualia_lab.text import visible
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MS = timedelta(milliseconds=1)
 _UNITS = {
     "s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks",
 }  # fmt: skip
@@ -55,3 +57,18 @@ def moment(text: str, *, now: datetime | None = None, end: bool = False) -> date
             + (", or a span before now: 12h, 7d, 2w." if now is not None else "."),
         ) from None
     return found
+
+
+def at_ms(milliseconds: int) -> datetime:
+    """The time so many ms after the epoch."""
+    return _EPOCH + milliseconds * _MS
+
+
+def first_ms(time: datetime) -> int:
+    """The first whole ms since the epoch that is not before ``time``."""
+    return -((_EPOCH - time.astimezone(UTC)) // _MS)
+
+
+def last_ms(time: datetime) -> int:
+    """The last whole ms since the epoch that is not after ``time``."""
+    return (time.astimezone(UTC) - _EPOCH) // _MS

@@ -358,3 +358,10 @@ def test_flags_are_read_into_the_record() -> None:
     assert query.since is not None
     assert abs(query.since - (datetime.now(UTC) - timedelta(days=7))) < timedelta(minutes=1)
     assert found.queries == ["--since", "--status", "--best"]
+
+
+def test_a_bound_between_two_milliseconds_lets_no_run_before_it_in(store: Path) -> None:
+    since = datetime(2026, 11, 1, microsecond=1500, tzinfo=UTC)
+    runs = ArtifactExplorer(uri(store)).load(Query(run_ids=("a" * 32,)))
+    back = selecting.query_of(selecting.plain_query(Query(since=since), runs)).since
+    assert back == datetime(2026, 11, 1, microsecond=2000, tzinfo=UTC)

@@ -6,7 +6,8 @@ import math
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -425,17 +426,48 @@ ESCAPES = [
 ]
 
 
+class Watch:
+    """What Python reports to its audit hooks while this is on. A hook can't be taken out again."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] | None = None
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, args: object) -> None:
+        if self.seen is not None:
+            self.seen.append(event)
+
+    @contextmanager
+    def on(self) -> Iterator[list[str]]:
+        self.seen = []
+        try:
+            yield self.seen
+        finally:
+            self.seen = None
+
+
+@pytest.fixture(scope="module")
+def watch() -> Watch:
+    return Watch()
+
+
+ACTS = {"os.system", "subprocess.Popen", "exec", "import", "open"}
+
+
+def test_what_would_get_out_is_seen(watch: Watch) -> None:
+    with watch.on() as seen:
+        eval("__import__('os').stat('/') and open('/dev/null').close()")
+    assert {"exec", "open"} <= set(seen)
+
+
 @pytest.mark.parametrize("text", ESCAPES, ids=range(len(ESCAPES)))
-def test_nothing_gets_out(text: str) -> None:
-    ran: list[str] = []
-    sys.addaudithook(lambda event, args: ran.append(event) if watching else None)
-    watching = True
+def test_nothing_gets_out(watch: Watch, text: str) -> None:
+    runs = run_set(ADAM, SGD)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(UsageError) as caught:
-            matching(text, ADAM, SGD)
-    watching = False
-    assert not {"os.system", "subprocess.Popen", "exec", "import", "open"} & set(ran)
+        with watch.on() as seen, pytest.raises(UsageError) as caught:
+            Where(text).matching(runs)
+    assert not ACTS & set(seen)
     assert len(str(caught.value)) < 20_000
 
 

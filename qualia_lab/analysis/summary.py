@@ -73,6 +73,8 @@ def frames(runs: RunSet) -> pd.DataFrame:
         ("runs.tags", runs.tags.shape, "a row a run, a column a tag"),
         ("runs.datasets", runs.datasets.shape, "a row a logged input: name, digest, context"),
         ("runs.history()", "on call", "a row a logged point: run_id, metric, step, time, value"),
+        ("runs.models", "on use", "a row a logged or registered model: name, version, aliases"),
+        ("runs.traces()", "on call", "a row a trace of these experiments: times, tokens, cost"),
     ]
     cells = [(_shape(shape), holds) for _, shape, holds in rows]
     table = pd.DataFrame(cells, columns=["shape", "holds"], index=[row[0] for row in rows])

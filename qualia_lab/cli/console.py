@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 TERMINATED = 143
+# How a run ended, and how many of its metrics stand beside it, in lists of runs.
+MARKS = {"FINISHED": "✓", "FAILED": "✗", "KILLED": "✗", "RUNNING": "▶", "SCHEDULED": "…"}
+TELLING = 3
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 

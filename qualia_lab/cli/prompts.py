@@ -17,6 +17,7 @@ from prompt_toolkit.key_binding import KeyBindings, merge_key_bindings
 from prompt_toolkit.output import create_output
 from questionary.prompts.common import InquirerControl
 
+from qualia_lab.cli.console import MARKS, TELLING
 from qualia_lab.directions import ranked
 from qualia_lab.errors import OutputError, QualiaError
 from qualia_lab.model import Experiment, RunInfo
@@ -24,8 +25,6 @@ from qualia_lab.notebook.write import require_free
 from qualia_lab.text import visible
 from qualia_lab.tracking import uris
 
-_MARKS = {"FINISHED": "✓", "FAILED": "✗", "KILLED": "✗", "RUNNING": "▶", "SCHEDULED": "…"}
-_TELLING = 3
 _NAME_WIDTH = 32
 
 
@@ -59,7 +58,7 @@ def runs(listed: Sequence[RunInfo]) -> list[RunInfo]:
     for run in listed:
         for name in run.metrics:
             counts[name] = counts.get(name, 0) + 1
-    telling = ranked(counts)[:_TELLING]
+    telling = ranked(counts)[:TELLING]
     width = min(_NAME_WIDTH, max(len(visible(run.name, _NAME_WIDTH)) for run in listed))
     most = shutil.get_terminal_size().columns - 8
     return _several(
@@ -183,7 +182,7 @@ def _is_server(text: str) -> bool | str:
 
 
 def _line(run: RunInfo, telling: Sequence[str], width: int) -> str:
-    mark = _MARKS.get(run.status, "?")
+    mark = MARKS.get(run.status, "?")
     name = visible(run.name, width)[:width]
     metrics = [
         f"{visible(one, 24)}={run.metrics[one]:.4g}" for one in telling if one in run.metrics

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from qualia_lab.cli.console import MARKS, TELLING
 from qualia_lab.cli.options import Configured, Talk, Which, takes
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ qualia-lab runs --where 'params.lr > 0.01' --format csv > chosen.csv
 qualia-lab runs --best val_loss --top 3 --format ids | create-observation-notebook --run -
 """
 
-_TELLING = 3
-_MARKS = {"FINISHED": "✓", "FAILED": "✗", "KILLED": "✗", "RUNNING": "▶", "SCHEDULED": "…"}
 _ABOUT = ("name", "experiment", "status", "started", "ended", "parent", "user")
 
 Format = Literal["table", "csv", "json", "ids"]
@@ -81,7 +80,7 @@ def _table(found: RunSet, which: Which) -> str:
 
     best = which.query().best
     names = [name for name in ranked_metrics(found) if not best or name != best[0]]
-    metrics = ([best[0]] if best else []) + names[: _TELLING - bool(best)]
+    metrics = ([best[0]] if best else []) + names[: TELLING - bool(best)]
     rows = [["", "run id", "name", "started (UTC)", "took", *(visible(one, 30) for one in metrics)]]
     last: Any = found.metrics.loc
     logged: Any = found.logged.loc
@@ -89,7 +88,7 @@ def _table(found: RunSet, which: Which) -> str:
         took = "" if run["duration"] != run["duration"] else _took(run["duration"].total_seconds())
         started = "" if run["started"] != run["started"] else f"{run['started']:%Y-%m-%d %H:%M}"
         values = [f"{last[run_id, one]:.4g}" if logged[run_id, one] else "" for one in metrics]
-        mark = _MARKS.get(run["status"], "?")
+        mark = MARKS.get(run["status"], "?")
         rows.append([mark, str(run_id)[:8], visible(run["name"], 40), started, took, *values])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []

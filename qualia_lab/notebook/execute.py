@@ -151,15 +151,25 @@ def _stop(
 
 
 def _client(notebook: NotebookNode, folder: Path, sockets: Path, start: Callable[..., None]) -> Any:
+    from jupyter_client.asynchronous import AsyncKernelClient
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
+
+    class Client(AsyncKernelClient):  # type: ignore[misc]
+        def start_channels(self, *args: bool, **kwargs: bool) -> None:
+            # Its process shows whether the kernel lives. The thread of a heartbeat would trip over
+            # sockets that Ctrl-C closes under it, and complain.
+            super().start_channels(*args, **{**kwargs, "hb": False})
 
     # With no folders to look in, "python3" is the kernel of the Python that runs this, whatever a
     # person has registered under that name.
     class Manager(AsyncKernelManager):  # type: ignore[misc]
         def _kernel_spec_manager_default(self) -> Any:
             return KernelSpecManager(kernel_dirs=[], allowed_kernelspecs={"python3"})
+
+        def _client_factory_default(self) -> Any:
+            return Client
 
         def _transport_default(self) -> str:
             # No port that others on this machine could listen on.

@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from qualia_lab.errors import UsageError, known_list
 from qualia_lab.model import STATUSES, ArtifactList, Experiment, Query, RunInfo
+from qualia_lab.moments import first_ms, last_ms
 from qualia_lab.text import visible, whole
 from qualia_lab.tracking import (
     artifacts,
@@ -37,8 +37,6 @@ _IDS_A_QUERY = 100
 _THREADS = 8
 _PARENT = "mlflow.parentRunId"
 _NEWEST_FIRST = ("attributes.start_time DESC",)
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_MS = timedelta(milliseconds=1)
 
 
 class ClientReader:
@@ -271,16 +269,6 @@ def filters(query: Query) -> Iterator[str]:
         return
     for listed in id_lists(query.run_ids):
         yield " AND ".join([*clauses, f"attributes.run_id IN ({listed})"])
-
-
-def first_ms(time: datetime) -> int:
-    """The first whole ms since the epoch that is not before ``time``."""
-    return -((_EPOCH - time.astimezone(UTC)) // _MS)
-
-
-def last_ms(time: datetime) -> int:
-    """The last whole ms since the epoch that is not after ``time``."""
-    return (time.astimezone(UTC) - _EPOCH) // _MS
 
 
 def _run_info(run: Any) -> RunInfo:

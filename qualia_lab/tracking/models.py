@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qualia_lab.tracking import frames, reader
+from qualia_lab.tracking.answers import whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,7 +192,7 @@ def logged_of_json(one: Mapping[str, Any]) -> Logged:
         name=str(info.get("name", "")),
         type=info.get("model_type") or None,
         status=_JSON_STATUSES.get(str(info.get("status"))),
-        created=_int(info.get("creation_timestamp_ms")),
+        created=whole_number(info.get("creation_timestamp_ms")),
     )
 
 
@@ -203,7 +204,7 @@ def version_of_json(one: Mapping[str, Any]) -> Version:
         version=int(one["version"]),
         stage=one.get("current_stage"),
         source=str(one.get("source", "")),
-        created=_int(one.get("creation_timestamp")),
+        created=whole_number(one.get("creation_timestamp")),
     )
 
 
@@ -283,7 +284,3 @@ def _if_known(items: Iterable[Any]) -> list[Any]:
         if getattr(error, "error_code", "") != "ENDPOINT_NOT_FOUND":
             raise
         return []
-
-
-def _int(value: Any) -> int | None:
-    return None if value is None else int(value)

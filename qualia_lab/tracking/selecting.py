@@ -5,15 +5,14 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qualia_lab.errors import NotFoundError, UsageError, known_list
 from qualia_lab.model import Query, RunSet
+from qualia_lab.moments import at_ms, first_ms, last_ms
 from qualia_lab.text import visible
 from qualia_lab.where import Where
 
-EPOCH = datetime.fromtimestamp(0, UTC)
 _AS_THEY_ARE = ("filter", "where", "name", "top", "top_level", "children")
 
 
@@ -87,11 +86,11 @@ def plain_query(query: Query, runs: RunSet) -> dict[str, Any]:
     if query.best:
         found["best"] = list(query.best)
     if query.since:
-        found["since"] = _ms(query.since)
+        found["since"] = first_ms(query.since)
     newest = runs.runs["started"].max()
     # A start that is no date has no bound to offer; then later runs count as a change.
     if newest == newest and not runs.runs["started"].isna().any():
-        found["until"] = _ms(newest.to_pydatetime())
+        found["until"] = last_ms(newest.to_pydatetime())
     return {**found, "matched": len(runs)}
 
 
@@ -108,14 +107,10 @@ def query_of(wanted: Mapping[str, Any]) -> Query:
         experiment_ids=tuple(str(one) for one in wanted.get("experiment_ids", ())),
         statuses=tuple(wanted.get("statuses", ())),
         best=(str(best[0]), "min" if best[1] == "min" else "max") if best else None,
-        since=None if since is None else EPOCH + timedelta(milliseconds=since),
-        until=None if until is None else EPOCH + timedelta(milliseconds=until),
+        since=None if since is None else at_ms(since),
+        until=None if until is None else at_ms(until),
         **{name: wanted[name] for name in _AS_THEY_ARE if wanted.get(name)},
     )
-
-
-def _ms(time: datetime) -> int:
-    return (time - EPOCH) // timedelta(milliseconds=1)
 
 
 def _quoted(metric: str) -> str:

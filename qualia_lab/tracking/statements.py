@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from qualia_lab.errors import UsageError, known_list
 from qualia_lab.model import STATUSES, Query
+from qualia_lab.moments import first_ms, last_ms
 from qualia_lab.text import visible
 from qualia_lab.tracking import schemas
-from qualia_lab.tracking.client import first_ms, last_ms
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select, TableClause

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from qualia_lab.moments import last_ms
 from qualia_lab.tracking import frames, reader
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def row_of_json(one: Mapping[str, Any]) -> tuple[Any, ...]:
         trace_id=str(one["trace_id"]),
         experiment_id=str(location["experiment_id"]),
         status=str(one.get("state", "STATE_UNSPECIFIED")),
-        started=_ms(datetime.fromisoformat(one["request_time"])),
+        started=last_ms(datetime.fromisoformat(one["request_time"])),
         duration=None if took is None else round(float(str(took).removesuffix("s")) * 1000),
         request=one.get("request_preview"),
         response=one.get("response_preview"),
@@ -135,7 +136,6 @@ def from_sql(
         columns: the tables that there are, with their columns.
         experiment_ids: whose traces.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
     import sqlalchemy as sa
 
@@ -166,7 +166,6 @@ def from_sql(
         "cost": number("total_cost"),
     }
     found = fetch({name: TRACES[name] for name in given}, sa.select(*given.values()).where(whose))
-    ids = found["trace_id"]
 
     def hung(name: str, keys: Sequence[str]) -> dict[str, pa.ChunkedArray]:
         """Values by key, in the order of the traces."""
@@ -180,12 +179,24 @@ def from_sql(
 
         def of(key: str) -> pa.ChunkedArray:
             mine = pairs.filter(pc.equal(pairs["key"], key))
-            return mine["value"].take(pc.index_in(ids, value_set=mine["id"].combine_chunks()))
+            place = pc.index_in(found["trace_id"], value_set=mine["id"].combine_chunks())
+            return mine["value"].take(place)
 
         return {key: of(key) for key in keys}
 
     metadata = hung("trace_request_metadata", (_RUN, _USER, _SESSION, _USAGE, _COST))
-    tags = hung("trace_tags", (_NAME,))
+    return _whole(found, metadata, hung("trace_tags", (_NAME,)))
+
+
+def _whole(
+    found: pa.Table,
+    metadata: Mapping[str, pa.ChunkedArray],
+    tags: Mapping[str, pa.ChunkedArray],
+) -> pa.Table:
+    """The columns ``TRACES``: those of the table of traces, else what hangs on each."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     usage = [_usage(one) if one else {} for one in metadata[_USAGE].to_pylist()]
     costs = [_cost(one) if one else None for one in metadata[_COST].to_pylist()]
     parsed = {
@@ -257,8 +268,3 @@ def _object(text: str | None) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _ms(time: datetime) -> int:
-    since = time.astimezone(UTC) - datetime.fromtimestamp(0, UTC)
-    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
