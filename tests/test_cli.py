@@ -224,7 +224,9 @@ def test_a_flag_wins_over_the_environment_and_a_dry_run_says_what_would_be_writt
     )
     assert done.code == 0, done.err
     lines = done.out.splitlines()
-    assert lines[0] == "Would write notebooks/observation-other-project.ipynb"
+    assert lines[0] == (
+        "Would write notebooks/observation-other-project-newest-1-where-metrics.val_loss-0.45.ipynb"
+    )
     assert "  runs   1 of 3" in lines
     assert "  - run" in lines
     assert any(line.startswith("  - comparison: says what is missing") for line in lines)

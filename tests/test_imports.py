@@ -53,7 +53,7 @@ ROOMS_OF = {
     "click": {"cli"},
     "rich": {"cli"},
     "questionary": {"cli/prompts.py"},
-    "prompt_toolkit": {"cli/prompts.py"},
+    "prompt_toolkit": {"cli/prompts.py", "cli/lists.py"},
 }
 # Slow to import: only inside the functions that need them, but for the rooms that are named.
 LATE: dict[str, set[str]] = {"mlflow": set(), "pandas": {"analysis"}}

@@ -45,7 +45,7 @@ def test_it_gives_what_was_logged_and_stays_as_it_is(store: Path) -> None:
 
     assert loaded.coverage.warnings == (), "read without MLflow, which would not open it"
     assert (loaded.coverage.runs, loaded.coverage.of_runs) == (4, 4)
-    assert explorer.count([experiment.experiment_id]) == 4
+    assert explorer.count(Query(experiment_ids=(experiment.experiment_id,))) == 4
     assert [one.name for one in explorer.experiments()] == ["old", "Default"]
     runs = loaded.runs
     assert runs["name"].tolist() == ["run 3", "run 2", "run 1", "run 0"]

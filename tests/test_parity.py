@@ -520,10 +520,19 @@ def check(served: Served, store: Store, metrics: Sequence[str] | None = None) ->
             other = explorer.load(query)
             same_frame(other.runs, loaded.runs, obj=f"{name} {query}")
             assert other.coverage == loaded.coverage
+            matching = of_client.count(query)
+            assert explorer.count(query) in (matching, None), (name, query)
+            assert name == "http" or explorer.count(query) == matching
+        assert query.top or of_client.count(query) == len(wanted)
     for name, explorer in explorers.items():
         # The API can't count past a page of 1,000 runs, which is said, not guessed.
         unknown = name == "http" and len(expected) > 1000
-        assert explorer.count([experiment_id]) == (None if unknown else len(expected))
+        assert explorer.count(Query(experiment_ids=(experiment_id,))) == (
+            None if unknown else len(expected)
+        )
+        counts = explorer.counts()
+        assert counts == of_client.counts() or (name == "http" and counts is None)
+        assert counts is None or counts.get(experiment_id, 0) == len(expected)
         assert explorer.experiments(deleted=True) == of_client.experiments(deleted=True)
     return expected
 

@@ -340,7 +340,7 @@ def test_it_is_read_by_sql_and_chosen_so_without_a_word(cluster: Cluster) -> Non
     loaded = explorer.load(Query())
     assert len(loaded) == 5
     assert loaded.coverage.warnings == (), "another reader would say so"
-    assert explorer.count([experiment_of(explorer)]) == 5
+    assert explorer.count(Query(experiment_ids=(experiment_of(explorer),))) == 5
 
 
 def test_the_connection_itself_may_not_write(cluster: Cluster) -> None:

@@ -235,7 +235,10 @@ def test_a_run_is_listed_with_what_a_person_chooses_by(churn: Path) -> None:
 
 def test_count_is_of_active_runs(churn: Path) -> None:
     explorer = ArtifactExplorer(uri(churn))
-    assert [explorer.count(ids) for ids in (["1"], ["2"], ["1", "2"], ["4"])] == [5, 1, 6, 0]
+    some = (("1",), ("2",), ("1", "2"), ("4",))
+    assert [explorer.count(Query(experiment_ids=ids)) for ids in some] == [5, 1, 6, 0]
+    assert explorer.counts() == {"1": 5, "2": 1}
+    assert explorer.count(Query(experiment_ids=("1",), statuses=("KILLED",), top=1)) == 1
 
 
 # --- many runs -----------------------------------------------------------------------------------
@@ -274,7 +277,7 @@ def test_top_may_lie_beyond_a_page(many: Path) -> None:
 
 
 def test_count_counts_all_pages(many: Path) -> None:
-    assert ArtifactExplorer(uri(many)).count(["1"]) == MANY
+    assert ArtifactExplorer(uri(many)).count(Query(experiment_ids=("1",))) == MANY
 
 
 def test_ids_are_loaded_in_batches_in_the_order_given(
@@ -796,7 +799,7 @@ def test_a_server_answers_queries_as_a_database_does(server: str) -> None:
     assert [run.run_id for run in explorer.runs(replace(within, statuses=("FAILED",)))] == ids[:1]
     both = replace(within, statuses=("FAILED", "RUNNING"), since=at(T0), until=at(T0))
     assert [run.run_id for run in explorer.runs(both)] == ids[:1]
-    assert explorer.count([experiment.experiment_id]) == 2
+    assert explorer.count(Query(experiment_ids=(experiment.experiment_id,))) == 2
     assert explorer.run_ids([ids[1][:12], ids[0]]) == ids[::-1]
     with pytest.raises(UsageError):
         explorer.runs(Query(filter="nonsense"))

@@ -391,7 +391,9 @@ def test_a_run_that_is_on_two_pages_is_there_once() -> None:
         query = Query(experiment_ids=("1",))
         assert [one.run_id for one in explorer.runs(query)] == ["a" * 32]
         assert len(explorer.load(query)) == 1
-        assert explorer.count(["1"]) is None, "there is a second page, which is not read to count"
+        # There is a second page, which is not read to count.
+        assert explorer.count(query) is None
+        assert explorer.counts() is None
 
 
 def test_a_history_is_sorted_whatever_the_order_of_the_answer() -> None:
@@ -540,7 +542,7 @@ def test_variables_and_loggers_are_as_before_after_every_call(
         calls: dict[str, Callable[[], object]] = {
             "experiments": store.experiments,
             "runs": lambda: store.runs(Query(top=1)),
-            "count": lambda: store.count(["1"]),
+            "count": lambda: store.count(Query(experiment_ids=("1",))),
             "load": lambda: load(store.tracking_uri, [run_id(0)]),
             "history": runs.history,
             "artifacts": lambda: runs.artifacts(run_id(0)),

@@ -67,7 +67,7 @@ def read_all(uri: str) -> RunSet:
     explorer = ArtifactExplorer(uri)
     explorer.experiments(deleted=True)
     listed = [run.run_id for run in explorer.runs(Query(order_by=("metrics.m DESC",)))]
-    explorer.count(["1"])
+    explorer.count(Query(experiment_ids=("1",)))
     explorer.run_ids([run[:8] for run in listed])
     runs = load(uri, listed)
     runs.history()

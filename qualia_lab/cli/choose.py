@@ -1,230 +1,211 @@
-"""What to write about: each question is answered by a flag, a default or a prompt, here."""
+"""From flags, or answers that became flags, to a selection: what the notebook is about."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qualia_lab.cli import picking
 from qualia_lab.cli.options import Which
-from qualia_lab.errors import NotFoundError, UsageError
-from qualia_lab.model import Answer, Experiment, Kind, Query, RunInfo, Selection
+from qualia_lab.errors import UsageError
+from qualia_lab.model import Answer, Kind, Selection
 from qualia_lab.notebook import generator
 from qualia_lab.notebook.write import require_free
 from qualia_lab.text import slug, visible
-from qualia_lab.tracking import uris
-from qualia_lab.tracking.explorer import ArtifactExplorer
 
 if TYPE_CHECKING:
     from qualia_lab.cli.console import Console
+    from qualia_lab.cli.picking import Picked
     from qualia_lab.model import RunSet
     from qualia_lab.notebook.catalogue import Catalogue
+    from qualia_lab.notebook.generator import PlannedSection
 
-_MOST_ON_SCREEN = 1000
+_LONG = 60
+# Words about which runs, in a title.
+_SHORT = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
-    """The command line, as given. ``ask`` says whether there is a person to ask."""
+    """The command line, as given or as answered.
+
+    Attributes:
+        says_kind: whether anything but the default names the kind.
+        answers: to the questions of the kind, as text, by name; ``usual_answers`` are those of the
+            configuration, which may be for other kinds.
+        says_execute: whether anything but the default says whether to execute.
+    """
 
     which: Which = field(default_factory=Which)
     kind: str = "observation"
     says_kind: bool = False
     templates: tuple[Path, ...] = ()
     sections: tuple[str, ...] = ()
-    params: tuple[str, ...] = ()
-    configured_params: tuple[str, ...] = ()
+    answers: Mapping[str, str] = field(default_factory=dict)
+    usual_answers: Mapping[str, str] = field(default_factory=dict)
     title: str | None = None
     folder: Path = Path("notebooks")
     output: Path | None = None
     overwrite: bool = False
     execute: bool = False
+    says_execute: bool = False
     open: bool = False
-    ask: bool = False
     dry_run: bool = False
 
     @property
-    def by_query(self) -> bool:
-        """Whether the flags say which runs by a query rather than one by one."""
-        return bool(self.which.queries)
+    def is_said(self) -> bool:
+        """Whether it is said which runs."""
+        return bool(self.which.run or self.which.queries)
 
 
-class Chooser:
-    """Makes a ``Selection`` of flags, defaults and answers.
+def check(flags: Flags, catalogue: Catalogue) -> None:
+    """Raise for what makes no sense, before any store is asked.
 
-    Args:
-        flags: what was said already.
-        catalogue: the kinds there are.
-        out: where to say what is going on.
+    Raises:
+        UsageError: an unknown kind, section or answer, or flags that contradict each other.
+        OutputError: the place to write to is taken.
     """
+    kind = catalogue.kind(flags.kind)
+    typed(_given(flags, kind), kind)
+    generator.chosen(kind, flags.sections)
+    picking.check(flags.which)
+    if flags.output:
+        require_free(flags.output, overwrite=flags.overwrite)
 
-    def __init__(self, flags: Flags, catalogue: Catalogue, out: Console) -> None:
-        self._flags = flags
-        self._kind: Kind = catalogue.kind(flags.kind)
-        self._out = out
-        asked = {one.name for one in self._kind.parameters}
-        # A configuration may hold answers for several kinds; a flag is meant for this one.
-        usual = [one for one in flags.configured_params if one.partition("=")[0] in asked]
-        self._params = _params((*usual, *flags.params), self._kind)
-        generator.chosen(self._kind, flags.sections)
-        picking.check(flags.which)
-        if flags.output:
-            require_free(flags.output, overwrite=flags.overwrite)
 
-    def selection(self) -> tuple[Selection, RunSet]:
-        """The whole selection, with the runs that it names, loaded.
+def said(flags: Flags, out: Console) -> Picked:
+    """The runs that the flags name.
 
-        Raises:
-            UsageError: something is missing and nobody can be asked; its flag is named.
-            NotFoundError: no experiment, run or store of that name.
-        """
-        flags = self._flags
-        which = flags.which
-        if not flags.ask and not self._is_said:
-            raise UsageError(
-                "which runs is not said, and there is nobody to ask",
-                hint="Add --all, --run ID, --since, --where, --filter or --best METRIC --top N"
-                + ("" if which.experiment else ", and --experiment NAME to choose among them."),
-            )
-        explorer = ArtifactExplorer(self._server())
-        with self._out.waiting(f"Looking at {explorer.tracking_uri}"):
-            experiments = explorer.experiments()
-        chosen = self._experiments(explorer, experiments)
-        query, of_runs = self._query(explorer, chosen)
-        with self._out.waiting("Loading the runs"):
-            runs = explorer.load(query)
-            if self._is_said:
-                of_runs = picking.counted(explorer, which, chosen, runs)
-        if not len(runs):
-            raise picking.nothing(which, chosen, of_runs)
-        selection = Selection(
-            tracking_uri=explorer.tracking_uri,
-            experiments=tuple(one.name for one in chosen) if self._narrows else (),
-            run_ids=tuple(runs.runs.index),
-            query=query if flags.by_query else None,
-            of_runs=of_runs,
-            kind=self._kind.name,
-            sections=flags.sections,
+    Raises:
+        UsageError: they name none, and nobody can be asked.
+    """
+    if not flags.is_said:
+        raise UsageError(
+            "which runs is not said, and there is nobody to ask",
+            hint="Add --all, --run ID, --since, --where, --filter or --best METRIC --top N"
+            + ("" if flags.which.experiment else ", and --experiment NAME to choose among them."),
         )
-        title = self._title(list(dict.fromkeys(runs.runs["experiment"])))
-        return (
-            replace(
-                selection,
-                parameters=generator.answers(self._kind, self._params, runs),
-                title=title,
-                output=self._output(title),
-            ),
-            runs,
-        )
-
-    def confirmed(self, selection: Selection, runs: RunSet) -> bool:
-        """Whether the person says yes to what will be written."""
-        from qualia_lab.cli import prompts
-
-        count = "1 run" if len(runs) == 1 else f"{len(runs):,} runs"
-        what = f"Write {selection.output}: {count}, kind {selection.kind}"
-        return prompts.confirm(what + (", then execute it" if self._flags.execute else ""))
-
-    @property
-    def _narrows(self) -> bool:
-        """Whether experiments are named or chosen; whole run ids need none."""
-        which = self._flags.which
-        return bool(which.experiment) or (self._flags.ask and not which.run)
-
-    def _server(self) -> str | None:
-        given = self._flags.which.tracking_uri
-        if given or os.environ.get(uris.VARIABLE) or not self._flags.ask:
-            return given
-        from qualia_lab.cli import prompts
-
-        return prompts.server(uris.default())
-
-    @property
-    def _is_said(self) -> bool:
-        """Whether the flags say which runs."""
-        return bool(self._flags.which.run) or self._flags.by_query
-
-    def _experiments(
-        self, explorer: ArtifactExplorer, active: Sequence[Experiment]
-    ) -> list[Experiment]:
-        which = self._flags.which
-        if which.experiment or which.run or not self._flags.ask:
-            return picking.experiments(explorer, which)
-        if not active:
-            raise NotFoundError(
-                f"{visible(explorer.tracking_uri, 200)} holds no experiment",
-                hint="Seed sample runs: create-demo-runs",
-            )
-        from qualia_lab.cli import prompts
-
-        return prompts.experiments(active)
-
-    def _query(
-        self, explorer: ArtifactExplorer, chosen: Sequence[Experiment]
-    ) -> tuple[Query, int | None]:
-        """Which runs, and how many there are to choose from where that is known by now."""
-        if self._is_said:
-            return picking.query(explorer, self._flags.which, chosen), None
-        ids = tuple(one.experiment_id for one in chosen)
-        with self._out.waiting("Listing runs"):
-            listed = explorer.runs(Query(experiment_ids=ids, top=_MOST_ON_SCREEN))
-            cut = len(listed) == _MOST_ON_SCREEN
-            of_runs = explorer.count(ids) if cut else len(listed)
-        found = [run.run_id for run in self._picked(listed, chosen, of_runs)]
-        return Query(run_ids=tuple(found), children=self._flags.which.children), of_runs
-
-    def _picked(
-        self, listed: Sequence[RunInfo], chosen: Sequence[Experiment], of_runs: int | None
-    ) -> list[RunInfo]:
-        from qualia_lab.cli import prompts
-
-        if not listed:
-            raise picking.nothing(self._flags.which, chosen, of_runs)
-        if of_runs is None or len(listed) < of_runs:
-            of = "" if of_runs is None else f" of {of_runs:,}"
-            self._out.say(
-                f"The newest {len(listed):,}{of} runs are listed; --filter and --all reach more."
-            )
-        return prompts.runs(listed)
-
-    def _title(self, experiments: Sequence[str]) -> str:
-        names = ", ".join(visible(name, 60) for name in experiments[:3])
-        more = f" and {len(experiments) - 3} more" if len(experiments) > 3 else ""
-        default = f"{self._kind.title}: {names}{more}"
-        if self._flags.title is not None or not self._flags.ask:
-            return self._flags.title or default
-        from qualia_lab.cli import prompts
-
-        return prompts.title(default)
-
-    def _output(self, title: str) -> Path:
-        default = self._flags.folder / f"{slug(title)}.ipynb"
-        if self._flags.output is not None:
-            return self._flags.output
-        if not self._flags.ask:
-            require_free(default, overwrite=self._flags.overwrite)
-            return default
-        from qualia_lab.cli import prompts
-
-        return prompts.output(default, overwrite=self._flags.overwrite)
+    return picking.picked(flags.which, out)
 
 
-def _params(given: Sequence[str], kind: Kind) -> dict[str, Answer]:
+def selection(flags: Flags, kind: Kind, picked: Picked) -> Selection:
+    """What the notebook is about, with defaults for what the flags leave open.
+
+    Raises:
+        UsageError: an answer to a question of the kind is no choice for these runs.
+    """
+    named = title(flags, kind, picked)
+    by_query = bool(flags.which.queries)
+    return Selection(
+        tracking_uri=picked.tracking_uri,
+        experiments=tuple(one.name for one in picked.experiments) if flags.which.experiment else (),
+        run_ids=tuple(picked.runs.runs.index),
+        query=picked.query if by_query else None,
+        of_runs=picked.of_runs,
+        kind=kind.name,
+        sections=flags.sections,
+        parameters=answers(flags, kind, picked.runs),
+        title=named,
+        output=output(flags, named),
+    )
+
+
+def answers(flags: Flags, kind: Kind, runs: RunSet) -> dict[str, Answer]:
+    """An answer to each question of the kind; runs chosen as the best are so by that metric."""
+    best = flags.which.query().best
+    return generator.answers(
+        kind, typed(_given(flags, kind), kind), runs, best[0] if best else None
+    )
+
+
+def title(flags: Flags, kind: Kind, picked: Picked) -> str:
+    """The heading: as given, else the kind, the experiments and how the runs were narrowed."""
+    if flags.title is not None:
+        return flags.title
+    experiments = list(dict.fromkeys(picked.runs.runs["experiment"]))
+    names = ", ".join(visible(name, _LONG) for name in experiments[:3])
+    more = f" and {len(experiments) - 3} more" if len(experiments) > 3 else ""
+    about = "".join(f", {one}" for one in _narrowed(flags.which, picked.runs))
+    return f"{kind.title}: {names}{more}{about}"
+
+
+def output(flags: Flags, named: str) -> Path:
+    """Where to write: as given, else a file of the title's name."""
+    return flags.output or flags.folder / f"{slug(named)}.ipynb"
+
+
+def typed(given: Mapping[str, str], kind: Kind) -> dict[str, Answer]:
+    """Answers as the types that the kind's questions have.
+
+    Raises:
+        UsageError: one is not of that type, or answers what the kind does not ask.
+    """
+    generator.require_known(kind, given)
     known = {parameter.name: parameter for parameter in kind.parameters}
-    found: dict[str, Answer] = {}
-    for word in given:
+    return {name: _like(known[name].default, text, name) for name, text in given.items()}
+
+
+def params(words: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` words by their names; of two for one name, the last."""
+    found = {}
+    for word in words:
         name, equals, text = word.partition("=")
         if not equals:
             raise UsageError(
                 f"--param {visible(word, 60)} has no '='", hint="Write --param NAME=VALUE."
             )
-        default = known[name].default if name in known else None
-        found[name] = _like(default, text, name)
-    generator.require_known(kind, found)
+        found[name] = text
     return found
+
+
+def preview(plan: Sequence[PlannedSection], chosen: Selection, runs: RunSet) -> list[str]:
+    """What would be written, a line each."""
+    lines = [
+        f"Would write {chosen.output}",
+        f"  title  {chosen.title}",
+        f"  server {chosen.tracking_uri}",
+        f"  runs   {number_of(len(runs), chosen.of_runs)}",
+    ]
+    for planned in plan:
+        note = f" × {len(planned.items)}" if len(planned.items) != 1 else ""
+        note += f", {planned.left_out} more only counted" if planned.left_out else ""
+        lacks = ", ".join(planned.lacks)
+        note = f": says what is missing ({lacks})" if lacks else note
+        lines.append(f"  - {planned.section.name}{note}")
+    return lines
+
+
+def number_of(count: int, of: int | None) -> str:
+    """A count of runs, and of how many where that is known."""
+    return f"{count:,}" if of is None else f"{count:,} of {of:,}"
+
+
+def _given(flags: Flags, kind: Kind) -> dict[str, str]:
+    # A configuration may hold answers for several kinds; a flag is meant for this one.
+    asked = {one.name for one in kind.parameters}
+    usual = {name: text for name, text in flags.usual_answers.items() if name in asked}
+    return {**usual, **flags.answers}
+
+
+def _narrowed(which: Which, runs: RunSet) -> list[str]:
+    """How the runs were chosen, in words for a title: two choices shall not have one name."""
+    if which.run:
+        names = [visible(str(name), _SHORT) for name in runs.runs["name"]]
+        return names if len(names) == 1 else [f"{len(names):,} chosen runs"]
+    best = which.query().best
+    found = []
+    if best:
+        found.append(f"best {which.top or ''} by {visible(best[0], _SHORT)}".replace("  ", " "))
+    elif which.top:
+        found.append(f"newest {which.top:,}")
+    found += [status.lower() for status in which.status]
+    for word, value in (("since", which.since), ("until", which.until), ("", which.name)):
+        found += [] if value is None else [f"{word} {visible(value, _SHORT)}".strip()]
+    for value in (which.where, which.filter_):
+        found += [] if value is None else [f"where {visible(value, _SHORT)}"]
+    return found + (["top level"] if which.parents_only else [])
 
 
 def _like(default: Answer, text: str, name: str) -> Answer:

@@ -11,8 +11,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from qualia_lab import secrets
@@ -24,10 +25,36 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 TERMINATED = 143
-# How a run ended, and how many of its metrics stand beside it, in lists of runs.
-MARKS = {"FINISHED": "✓", "FAILED": "✗", "KILLED": "✗", "RUNNING": "▶", "SCHEDULED": "…"}
+# How many metrics of a run stand beside it, in lists of runs.
 TELLING = 3
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glyphs:
+    """The signs of lists. ``marks`` say how a run ended, by its status; ``cut`` ends cut text."""
+
+    pointer: str
+    on: str
+    off: str
+    cut: str
+    marks: Mapping[str, str]
+
+
+_SIGNS = Glyphs(
+    pointer="❯",
+    on="●",
+    off="○",
+    cut="…",
+    marks={"FINISHED": "✓", "FAILED": "✗", "KILLED": "✗", "RUNNING": "▶", "SCHEDULED": "…"},
+)
+_PLAIN_SIGNS = Glyphs(
+    pointer=">",
+    on="*",
+    off="-",
+    cut="~",
+    marks={"FINISHED": "+", "FAILED": "x", "KILLED": "x", "RUNNING": ">", "SCHEDULED": "."},
+)
 
 
 class _Terminated(BaseException):
@@ -52,6 +79,12 @@ class Console:
         """A line for the person, on stderr."""
         if not self.quiet:
             print_to(sys.stderr, text)
+
+    def tell(self, error: QualiaError) -> None:
+        """An error that a person can do something about at the next question, on stderr."""
+        print_to(sys.stderr, f"  {error}")
+        if error.hint:
+            print_to(sys.stderr, f"  {error.hint}")
 
     def warn(self, text: str) -> None:
         """A line that is shown even when quiet, on stderr."""
@@ -98,14 +131,30 @@ class Console:
             yield
 
 
-def print_to(stream: Any, text: str) -> None:
+def glyphs(stream: Any) -> Glyphs:
+    """The signs that the encoding of a stream has."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    one = _SIGNS
+    try:
+        "".join((one.pointer, one.on, one.off, one.cut, *one.marks.values())).encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return _PLAIN_SIGNS
+    return one
+
+
+def count_of(count: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def print_to(stream: Any, text: str, end: str = "\n") -> None:
     """Print without secrets and hidden characters, whatever the encoding, even to a closed pipe."""
     if stream is None:  # closed by whoever started us
         return
     safe = "\n".join(visible(line) for line in secrets.scrub(text).split("\n"))
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        stream.write(safe.encode(encoding, "replace").decode(encoding) + "\n")
+        stream.write(safe.encode(encoding, "replace").decode(encoding) + end)
         stream.flush()
     except OSError as error:
         # Python would try, and complain, once more at exit.

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qualia_lab.cli.config import Settings
     from qualia_lab.model import RunSet, Selection
     from qualia_lab.notebook.execute import CellFailure
+    from qualia_lab.notebook.generator import NotebookGenerator
 
 EPILOG = """Examples:
 
@@ -98,34 +99,34 @@ def create(
     What no flag says is asked at a terminal; with --no-input, in a pipe or with CI set, the
     defaults are taken and what has none is named.
     """
-    from qualia_lab.cli.choose import Flags
+    from qualia_lab.cli import choose
 
     settings = configured.settings()
     out = talk.console(settings)
-    flags = Flags(
+    flags = choose.Flags(
         which=configured.which(which, settings),
         kind=settings.value("kind", kind),
         says_kind=kind is not None or settings.layer("kind") != "default",
         templates=_templates(templates, configured, settings),
         sections=tuple(section or ()),
-        params=tuple(param or ()),
-        configured_params=settings.params(),
+        answers=choose.params(param or ()),
+        usual_answers=choose.params(settings.params()),
         title=title,
         folder=settings.value("output_folder"),
         output=output,
         overwrite=overwrite,
         execute=bool(settings.value("execute", execute)),
+        says_execute=execute is not None or settings.layer("execute") != "default",
         open=bool(settings.value("open", open_)) and not dry_run,
-        ask=console.may_ask(talk.no_input),
         dry_run=dry_run,
     )
-    if not flags.ask:
+    if not console.may_ask(talk.no_input):
         _create(flags, out)
         return
     from qualia_lab.cli import prompts
 
     with prompts.on_stderr():
-        _create(flags, out)
+        _create(flags, out, ask=True)
 
 
 def _templates(given: Path | None, configured: Configured, settings: Settings) -> tuple[Path, ...]:
@@ -141,21 +142,27 @@ def _templates(given: Path | None, configured: Configured, settings: Settings) -
     return (Path(folder),) if folder else ()
 
 
-def _create(flags: Flags, out: console.Console) -> None:
-    from qualia_lab.cli.choose import Chooser
+def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
+    from qualia_lab.cli import choose
     from qualia_lab.errors import NotebookFailedError
     from qualia_lab.notebook.catalogue import Catalogue
     from qualia_lab.notebook.generator import NotebookGenerator
-    from qualia_lab.notebook.write import write_notebook
+    from qualia_lab.notebook.write import require_free, write_notebook
 
     generator = NotebookGenerator(Catalogue(flags.templates))
-    chooser = Chooser(flags, generator.catalogue, out)
-    selection, runs = chooser.selection()
+    choose.check(flags, generator.catalogue)
+    if ask:
+        from qualia_lab.cli.flow import Interview
+
+        flags, picked = Interview(flags, generator, out).answers()
+    else:
+        picked = choose.said(flags, out)
+    selection = choose.selection(flags, generator.catalogue.kind(flags.kind), picked)
+    runs = picked.runs
     if flags.dry_run:
         _show_plan(generator, selection, runs, out)
         return
-    if flags.ask and not chooser.confirmed(selection, runs):
-        raise KeyboardInterrupt
+    require_free(selection.output, overwrite=flags.overwrite)
     for line in (*_gone(runs), *runs.coverage.warnings):
         out.warn(line)
     notebook = generator.generate(selection, runs)
@@ -233,28 +240,12 @@ def _gone(runs: RunSet) -> list[str]:
     return [f"run {one} is gone from the store and left out" for one in runs.coverage.missing]
 
 
-def _show_plan(generator: Any, selection: Selection, runs: RunSet, out: console.Console) -> None:
+def _show_plan(
+    generator: NotebookGenerator, selection: Selection, runs: RunSet, out: console.Console
+) -> None:
+    from qualia_lab.cli.choose import preview
+
     plan = generator.plan(selection, runs)
-    sections = [
-        {
-            "section": planned.section.name,
-            "times": len(planned.items),
-            "left_out": planned.left_out,
-            "lacks": list(planned.lacks),
-        }
-        for planned in plan
-    ]
-    lines = [
-        f"Would write {selection.output}",
-        f"  title  {selection.title}",
-        f"  server {selection.tracking_uri}",
-        f"  runs   {_of(len(runs), selection.of_runs)}",
-    ]
-    for row in sections:
-        note = f" × {row['times']}" if row["times"] != 1 else ""
-        note += f", {row['left_out']} more only counted" if row["left_out"] else ""
-        note = f": says what is missing ({', '.join(row['lacks'])})" if row["lacks"] else note
-        lines.append(f"  - {row['section']}{note}")
     record = {
         "path": str(selection.output),
         "kind": selection.kind,
@@ -262,13 +253,17 @@ def _show_plan(generator: Any, selection: Selection, runs: RunSet, out: console.
         "tracking_uri": selection.tracking_uri,
         "run_ids": list(selection.run_ids),
         "of_runs": selection.of_runs,
-        "sections": sections,
+        "sections": [
+            {
+                "section": planned.section.name,
+                "times": len(planned.items),
+                "left_out": planned.left_out,
+                "lacks": list(planned.lacks),
+            }
+            for planned in plan
+        ],
     }
-    out.result("\n".join(lines), record)
-
-
-def _of(count: int, of: int | None) -> str:
-    return f"{count:,}" if of is None else f"{count:,} of {of:,}"
+    out.result("\n".join(preview(plan, selection, runs)), record)
 
 
 def _command(flags: Flags, selection: Selection) -> str:
@@ -276,7 +271,7 @@ def _command(flags: Flags, selection: Selection) -> str:
     words = ["create-observation-notebook", "--tracking-uri", selection.tracking_uri]
     for name in selection.experiments:
         words += ["--experiment", name]
-    if flags.by_query:
+    if flags.which.queries:
         words += flags.which.words()
     else:
         for run_id in selection.run_ids:
@@ -287,7 +282,7 @@ def _command(flags: Flags, selection: Selection) -> str:
         words += ["--section", name]
     for name, value in selection.parameters.items():
         words += ["--param", f"{name}={value}"] if value is not None else []
-    words += ["--children"] if flags.which.children and flags.by_query else []
+    words += ["--children"] if flags.which.children and flags.which.queries else []
     words += ["--title", selection.title, "--output", str(selection.output)]
     words += [flag for flag, on in (("--execute", flags.execute),) if on]
     return shlex.join([*words, "--overwrite", "--no-input"])

@@ -170,10 +170,6 @@ def _line(text: str) -> str:
     return visible(secrets.scrub(text), _MOST)
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _python(_: str | None) -> Finding:
     return Finding(
         ok=True,
@@ -215,7 +211,12 @@ def _tracking(tracking_uri: str | None) -> Finding:
     else:
         what, read = "a file store" if kind == "file" else "a store", "read through MLflow"
     count = len(reader.experiments(deleted=False))
-    said = (visible(shown, 200), visible(what, 100), _number(count, "experiment"), slow or read)
+    said = (
+        visible(shown, 200),
+        visible(what, 100),
+        console.count_of(count, "experiment"),
+        slow or read,
+    )
     return Finding(ok=True, found=", ".join(said))
 
 
@@ -314,9 +315,8 @@ def _templates(_: str | None) -> Finding:
     if faults:
         more = f" (and {len(faults) - 1:,} more)" if len(faults) > 1 else ""
         raise TemplateError(f"{faults[0]}{more}", hint=faults[0].hint or f"They are in {folder}")
-    return Finding(
-        ok=True, found=f"{_number(len(names), 'kind')}, {_number(len(files), 'section file')}"
-    )
+    found = (console.count_of(len(names), "kind"), console.count_of(len(files), "section file"))
+    return Finding(ok=True, found=", ".join(found))
 
 
 def _faults(looks: Sequence[Callable[[], object]]) -> Iterator[TemplateError]:

@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qualia_lab.errors import NotFoundError
 from qualia_lab.model import Experiment, Query
 from qualia_lab.text import visible
-from qualia_lab.tracking.explorer import ArtifactExplorer
 from qualia_lab.where import Where
 
 if TYPE_CHECKING:
     from qualia_lab.cli.console import Console
     from qualia_lab.cli.options import Which
     from qualia_lab.model import RunSet
+    from qualia_lab.tracking.explorer import ArtifactExplorer
 
 SEED = "Choose another --experiment, or seed sample runs: create-demo-runs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picked:
+    """The runs of some flags, loaded.
+
+    ``tracking_uri`` holds no password; ``experiments`` are those that they were looked for in;
+    ``of_runs`` is how many there were to choose from, None where the store can't tell.
+    """
+
+    tracking_uri: str
+    experiments: tuple[Experiment, ...]
+    query: Query
+    runs: RunSet
+    of_runs: int | None
 
 
 def check(which: Which) -> None:
@@ -34,29 +50,42 @@ def experiments(explorer: ArtifactExplorer, which: Which) -> list[Experiment]:
     return list(dict.fromkeys(explorer.experiment(name) for name in which.experiment))
 
 
-def query(explorer: ArtifactExplorer, which: Which, chosen: Sequence[Experiment]) -> Query:
-    """The query of the flags: runs named one by one, or those that match."""
-    ids = tuple(one.experiment_id for one in chosen)
-    if not which.run:
-        return which.query(ids)
-    given = [one for word in which.run for one in (_stdin() if word == "-" else [word])]
-    found = explorer.run_ids(given, ids if which.experiment else ())
-    if not found:
-        raise NotFoundError("no run id on standard input", hint="One id a line is read.")
-    # Only whole ids by now, and no experiment has to be looked through for them.
-    return Query(run_ids=tuple(found), children=which.children)
+def picked(which: Which, out: Console) -> Picked:
+    """The runs of the flags.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    from qualia_lab.tracking.explorer import ArtifactExplorer
+
+    check(which)
+    explorer = ArtifactExplorer(which.tracking_uri)
+    with out.waiting(f"Looking at {explorer.tracking_uri}"):
+        chosen = experiments(explorer, which)
+    return load(explorer, which, chosen, out)
 
 
-def counted(
-    explorer: ArtifactExplorer, which: Which, chosen: Sequence[Experiment], runs: RunSet
-) -> int | None:
-    """How many runs there are to choose from; those that were read are all if nothing cut them."""
-    if which.run:
-        return explorer.count(tuple(dict.fromkeys(runs.runs["experiment_id"])))
-    narrows = set(which.queries) - {"--all", "--top"}
-    if not narrows and (which.top is None or len(runs) < which.top):
-        return len(runs)
-    return explorer.count(tuple(one.experiment_id for one in chosen))
+def load(
+    explorer: ArtifactExplorer, which: Which, chosen: Sequence[Experiment], out: Console
+) -> Picked:
+    """The runs of the flags, among those of these experiments.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    with out.waiting("Loading the runs"):
+        wanted = _query(explorer, which, chosen)
+        runs = explorer.load(wanted)
+        of_runs = _counted(explorer, which, chosen, runs)
+    if not len(runs):
+        raise nothing(which, chosen, of_runs)
+    return Picked(
+        tracking_uri=explorer.tracking_uri,
+        experiments=tuple(chosen),
+        query=wanted,
+        runs=runs,
+        of_runs=of_runs,
+    )
 
 
 def nothing(which: Which, chosen: Sequence[Experiment], of_runs: int | None) -> NotFoundError:
@@ -72,21 +101,33 @@ def nothing(which: Which, chosen: Sequence[Experiment], of_runs: int | None) -> 
     )
 
 
-def picked(which: Which, out: Console) -> tuple[RunSet, int | None]:
-    """The runs of the flags, loaded, and how many there were to choose from.
+def _query(explorer: ArtifactExplorer, which: Which, chosen: Sequence[Experiment]) -> Query:
+    """The query of the flags: runs named one by one, or those that match."""
+    ids = tuple(one.experiment_id for one in chosen)
+    if not which.run:
+        return which.query(ids)
+    given = [one for word in which.run for one in (_stdin() if word == "-" else [word])]
+    found = explorer.run_ids(given, ids if which.experiment else ())
+    if not found:
+        raise NotFoundError("no run id on standard input", hint="One id a line is read.")
+    # Only whole ids by now, and no experiment has to be looked through for them.
+    return Query(run_ids=tuple(found), children=which.children)
 
-    Raises:
-        NotFoundError: there is none.
-    """
-    check(which)
-    explorer = ArtifactExplorer(which.tracking_uri)
-    with out.waiting(f"Loading runs from {explorer.tracking_uri}"):
-        chosen = experiments(explorer, which)
-        runs = explorer.load(query(explorer, which, chosen))
-        of_runs = counted(explorer, which, chosen, runs)
-    if not len(runs):
-        raise nothing(which, chosen, of_runs)
-    return runs, of_runs
+
+def _counted(
+    explorer: ArtifactExplorer, which: Which, chosen: Sequence[Experiment], runs: RunSet
+) -> int | None:
+    """How many runs there are to choose from; those that were read are all if nothing cut them."""
+    if which.run:
+        return _of(explorer, runs.runs["experiment_id"].tolist())
+    narrows = set(which.queries) - {"--all", "--top"}
+    if not narrows and (which.top is None or len(runs) < which.top):
+        return len(runs)
+    return _of(explorer, [one.experiment_id for one in chosen])
+
+
+def _of(explorer: ArtifactExplorer, experiment_ids: Sequence[str]) -> int | None:
+    return explorer.count(Query(experiment_ids=tuple(dict.fromkeys(experiment_ids))))
 
 
 def _stdin() -> list[str]:

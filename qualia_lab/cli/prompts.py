@@ -1,148 +1,188 @@
-"""The questions. The only file with questionary; Ctrl-C in any of them raises KeyboardInterrupt."""
+"""How a question is asked: a list, a line of text, yes or no. The only file with questionary.
+
+Esc raises ``Back``. Ctrl-C, Ctrl-D and a terminal that is closed raise ``KeyboardInterrupt``.
+"""
 
 from __future__ import annotations
 
-import shutil
+import gc
+import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import questionary
+from prompt_toolkit import print_formatted_text
 from prompt_toolkit.application import Application, create_app_session
+from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.key_binding import KeyBindings, merge_key_bindings
 from prompt_toolkit.output import create_output
-from questionary.prompts.common import InquirerControl
 
-from qualia_lab.cli.console import MARKS, TELLING
-from qualia_lab.directions import ranked
-from qualia_lab.errors import OutputError, QualiaError
-from qualia_lab.model import Experiment, RunInfo
-from qualia_lab.notebook.write import require_free
+from qualia_lab.cli import lists, plain
+from qualia_lab.cli.console import glyphs
+from qualia_lab.cli.lists import Back, Listing, Pressed, Row
+from qualia_lab.cli.tables import Column, Table
 from qualia_lab.text import visible
-from qualia_lab.tracking import uris
 
-_NAME_WIDTH = 32
+_MOVE = "enter: choose, esc: back, type: search"
+_MOVE_SEVERAL = "space: choose, enter: go on, esc: back, ctrl-a: all, type: search"
 
 
 @contextmanager
 def on_stderr() -> Iterator[None]:
     """Ask there while this lasts: stdout is the result's, and may be a pipe."""
+    if _is_dumb():
+        yield
+        return
     with create_app_session(output=create_output(stdout=sys.stderr)):
         yield
 
 
-def server(default: str) -> str:
-    """Which tracking server."""
-    return _text("Tracking server:", default, _is_server)
+def one(
+    question: str,
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    *,
+    start: int = 0,
+    keeps: bool = True,
+) -> Any:
+    """One of a list.
+
+    Args:
+        question: what is asked.
+        rows: the lines.
+        columns: of the lines.
+        start: the place that is pointed at first.
+        keeps: whether the answer stays on the screen.
+    """
+    listing = Listing(rows=rows, several=False, at=start)
+    return _listed(question, listing, columns, keeps=keeps).values[0]
 
 
-def experiments(active: Sequence[Experiment]) -> list[Experiment]:
-    """Which experiments; the only one there is needs no question."""
-    if len(active) == 1:
-        return list(active)
-    width = max(len(visible(one.name, 60)) for one in active)
-    choices = [
-        questionary.Choice(f"{visible(one.name, 60):<{width}}  {_age(one.updated)}", value=one)
-        for one in active
-    ]
-    return _several("Experiments:", choices)
+def several(
+    question: str,
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    *,
+    chosen: Sequence[Any] = (),
+    others: Sequence[tuple[str, str]] = (),
+    keeps: bool = True,
+) -> Pressed:
+    """Some of a list, or what is pointed at where none was chosen.
+
+    Args:
+        question: what is asked.
+        rows: the lines.
+        columns: of the lines.
+        chosen: values that are chosen from the start.
+        others: keys that end the list too, and what each is for.
+        keeps: whether the answer stays on the screen.
+    """
+    places = {place for place, row in enumerate(rows) if row.value in chosen}
+    listing = Listing(rows=rows, several=True, chosen=places)
+    return _listed(question, listing, columns, others, keeps=keeps)
 
 
-def runs(listed: Sequence[RunInfo]) -> list[RunInfo]:
-    """Which runs, newest first: a status mark, name, age and the most telling metrics."""
-    counts: dict[str, int] = {}
-    for run in listed:
-        for name in run.metrics:
-            counts[name] = counts.get(name, 0) + 1
-    telling = ranked(counts)[:TELLING]
-    width = min(_NAME_WIDTH, max(len(visible(run.name, _NAME_WIDTH)) for run in listed))
-    most = shutil.get_terminal_size().columns - 8
-    return _several(
-        "Runs:",
-        [questionary.Choice(_line(run, telling, width)[:most], value=run) for run in listed],
-    )
+def line(
+    question: str,
+    default: str,
+    validate: Callable[[str], bool | str] = lambda text: True,
+    *,
+    may_be_empty: bool = False,
+) -> str:
+    """A line of text, validated when it is entered.
 
-
-def title(default: str) -> str:
-    """The notebook's heading."""
-    return _text("Title:", default, lambda text: True)
-
-
-def output(default: Path, *, overwrite: bool) -> Path:
-    """Where to write; a place that is taken is refused at once."""
-
-    def is_free(text: str) -> bool | str:
-        try:
-            require_free(Path(text), overwrite=overwrite)
-        except OutputError as error:
-            return str(error)
-        return True
-
-    return Path(_text("Output:", str(default), is_free))
-
-
-def confirm(what: str) -> bool:
-    """Whether to go on."""
-    return bool(_ask(questionary.confirm(visible(what), default=True)))
-
-
-def _several(question: str, choices: list[questionary.Choice]) -> list[Any]:
-    asked = questionary.checkbox(
-        question,
-        choices=choices,
-        validate=lambda picked: bool(picked) or "Choose at least one (space), or all (ctrl-a).",
-        instruction="(type to search, space to choose, ctrl-a for all shown, enter to go on)",
-        use_search_filter=True,
-        use_jk_keys=False,
-    )
-    _bind(asked.application)
-    picked: list[Any] = _ask(asked)
-    return picked
-
-
-def _bind(application: Application[Any]) -> None:
-    """Let Ctrl-A toggle what the search shows (questionary's own toggles what it hides as well)."""
-    contents = [window.content for window in application.layout.find_all_windows()]
-    control = next(one for one in contents if isinstance(one, InquirerControl))
-    keys = KeyBindings()
-
-    @keys.add("c-a", eager=True)
-    def toggle(event: Any) -> None:
-        shown = [choice.value for choice in control.filtered_choices]
-        rest = [one for one in control.selected_options if one not in shown]
-        whole = all(one in control.selected_options for one in shown)
-        control.selected_options = rest if whole else rest + shown
-
-    @keys.add("<sigint>")
-    def stop(event: Any) -> None:
-        """Ctrl-C that comes as a signal; the key is bound."""
-        application.exit(exception=KeyboardInterrupt)
-
-    # The later of two bindings of one key wins.
-    application.key_bindings = merge_key_bindings([application.key_bindings or KeyBindings(), keys])
-
-
-def _text(question: str, default: str, validate: Callable[[str], bool | str]) -> str:
-    """A line of text; what is left empty is the default. It is validated when it is entered."""
+    What is left empty is the default, unless it may be empty: then it is that.
+    """
+    empty = "" if may_be_empty else default
+    if _is_dumb():
+        return plain.line(question, default, validate, empty)
     asked = questionary.text(
         question,
         default=default,
-        validate=lambda text: validate(text.strip() or default),
+        validate=lambda text: validate(text.strip() or empty),
         validate_while_typing=False,
+        style=lists.STYLE,
     )
-    return str(_ask(asked)).strip() or default
+    return str(_ask(asked)).strip() or empty
+
+
+def yes(question: str) -> bool:
+    """Whether it is so: one key, yes for Enter."""
+    if _is_dumb():
+        return plain.yes(question)
+    return bool(_ask(questionary.confirm(visible(question), default=True, style=lists.STYLE)))
+
+
+def _listed(
+    question: str,
+    listing: Listing,
+    columns: Sequence[Column],
+    others: Sequence[tuple[str, str]] = (),
+    *,
+    keeps: bool = True,
+) -> Pressed:
+    signs = glyphs(sys.stderr)
+    table = Table(columns, [row.cells for row in listing.rows], signs.cut)
+    if _is_dumb():
+        return plain.choose(question, listing, table, others)
+    keys = _MOVE_SEVERAL if listing.several else _MOVE
+    more = "".join(f", {key}: {what}" for key, what in others)
+    screen = lists.Screen(
+        question=question, listing=listing, table=table, glyphs=signs, keys=keys + more
+    )
+    made = lists.application(screen, others=[key for key, _ in others])
+    # A collector that looks through all runs and modules in the middle of a key press takes 60 ms.
+    gc.freeze()
+    pressed: Pressed = _ask(questionary.Question(made))
+    if keeps and pressed.key == "enter":
+        told(question, _answer(listing, pressed))
+    return pressed
+
+
+def _answer(listing: Listing, pressed: Pressed) -> str:
+    if len(pressed.values) > 1:
+        return f"{len(pressed.values):,} of {len(listing.rows):,}"
+    return next(row.called for row in listing.rows if row.value is pressed.values[0])
+
+
+def told(question: str, answer: str) -> None:
+    """Print what was asked and answered, where the list was."""
+    if _is_dumb():
+        return
+    parts = [("class:qmark", "? "), ("class:question", question), ("class:answer", f" {answer}")]
+    print_formatted_text(FormattedText(parts), style=lists.STYLE)
 
 
 def _ask(question: questionary.Question) -> Any:
-    with _sigterm_kept_for(question.application):
+    application = question.application
+    _add_keys(application)
+    with _sigterm_kept_for(application):
         try:
             return question.unsafe_ask()
         except EOFError:  # Ctrl-D, or a terminal that was closed
             raise KeyboardInterrupt from None
+
+
+def _add_keys(application: Application[Any]) -> None:
+    """Let Esc go back, and Ctrl-C that comes as a signal end the question as the key does."""
+    keys = KeyBindings()
+
+    @keys.add("escape", eager=True)
+    def back(event: Any) -> None:
+        application.exit(exception=Back)
+
+    @keys.add("<sigint>")
+    def stop(event: Any) -> None:
+        application.exit(exception=KeyboardInterrupt)
+
+    # Esc is also how the sequences of other keys begin: so long is waited for the rest of one.
+    application.ttimeoutlen = 0.1
+    # The later of two bindings of one key wins.
+    own = application.key_bindings or KeyBindings()
+    application.key_bindings = merge_key_bindings([keys, own])
 
 
 @contextmanager
@@ -173,28 +213,6 @@ def _sigterm_kept_for(application: Application[Any]) -> Iterator[None]:
             signal.raise_signal(signal.SIGTERM)
 
 
-def _is_server(text: str) -> bool | str:
-    try:
-        uris.require_local(uris.without_password(text))
-    except (QualiaError, ValueError) as error:
-        return visible(str(error), 200)
-    return True
-
-
-def _line(run: RunInfo, telling: Sequence[str], width: int) -> str:
-    mark = MARKS.get(run.status, "?")
-    name = visible(run.name, width)[:width]
-    metrics = [
-        f"{visible(one, 24)}={run.metrics[one]:.4g}" for one in telling if one in run.metrics
-    ]
-    return f"{mark} {name:<{width}}  {_age(run.started):>8}  {'  '.join(metrics)}".rstrip()
-
-
-def _age(milliseconds: int | None) -> str:
-    if milliseconds is None:
-        return ""
-    seconds = max(0, time.time() - milliseconds / 1000)
-    for unit, size in (("y", 31_557_600), ("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f}{unit} ago"
-    return "just now"
+def _is_dumb() -> bool:
+    """Whether the terminal can't move its cursor."""
+    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from qualia_lab.cli.console import MARKS, TELLING
+from qualia_lab.cli.console import TELLING, glyphs
 from qualia_lab.cli.options import Configured, Talk, Which, takes
+from qualia_lab.cli.tables import Column, Table, took
 
 if TYPE_CHECKING:
     from qualia_lab.model import RunSet
@@ -57,7 +59,8 @@ def runs(
     settings = configured.settings()
     out = replace(talk, as_json=as_json).console(settings)
     which = configured.which(which, settings)
-    found, of_runs = picked(which, out)
+    chosen = picked(which, out)
+    found, of_runs = chosen.runs, chosen.of_runs
     for line in found.coverage.warnings:
         out.warn(line)
     record: dict[str, Any] = {}
@@ -81,31 +84,26 @@ def _table(found: RunSet, which: Which) -> str:
     best = which.query().best
     names = [name for name in ranked_metrics(found) if not best or name != best[0]]
     metrics = ([best[0]] if best else []) + names[: TELLING - bool(best)]
-    rows = [["", "run id", "name", "started (UTC)", "took", *(visible(one, 30) for one in metrics)]]
+    columns = [
+        *(Column(title=one) for one in ("", "run id", "name", "started (UTC)")),
+        *(
+            Column(title=one, right=True)
+            for one in ("took", *(visible(one, 30) for one in metrics))
+        ),
+    ]
+    marks = glyphs(sys.stdout).marks
+    rows = []
     last: Any = found.metrics.loc
     logged: Any = found.logged.loc
     for run_id, run in found.runs.iterrows():
-        took = "" if run["duration"] != run["duration"] else _took(run["duration"].total_seconds())
+        seconds = took(run["duration"].total_seconds())
         started = "" if run["started"] != run["started"] else f"{run['started']:%Y-%m-%d %H:%M}"
         values = [f"{last[run_id, one]:.4g}" if logged[run_id, one] else "" for one in metrics]
-        mark = MARKS.get(run["status"], "?")
-        rows.append([mark, str(run_id)[:8], visible(run["name"], 40), started, took, *values])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            text.rjust(width) if place > 3 else text.ljust(width)
-            for place, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def _took(seconds: float) -> str:
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.3g} s"
+        mark = marks.get(run["status"], "?")
+        rows.append([mark, str(run_id)[:8], visible(run["name"], 40), started, seconds, *values])
+    table = Table(columns, rows)
+    widths = table.widths()
+    return "\n".join(table.line(row, widths) for row in (table.header, *rows))
 
 
 def _records(found: RunSet) -> Iterator[dict[str, Any]]:

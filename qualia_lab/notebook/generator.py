@@ -55,10 +55,7 @@ class NotebookGenerator:
             UsageError: an unknown kind or section.
         """
         kind = self.catalogue.kind(selection.kind)
-        if len(runs) < kind.min_runs:
-            raise TooFewRunsError(
-                f"a notebook of kind {kind.name} needs {kind.min_runs} runs; {len(runs)} selected"
-            )
+        require_enough(kind, runs)
         return [_planned(section, runs) for section in chosen(kind, selection.sections)]
 
     def generate(self, selection: Selection, runs: RunSet) -> NotebookNode:
@@ -132,6 +129,14 @@ class NotebookGenerator:
             )
 
 
+def require_enough(kind: Kind, runs: RunSet) -> None:
+    """Raise ``TooFewRunsError`` where the kind needs more runs."""
+    if len(runs) < kind.min_runs:
+        raise TooFewRunsError(
+            f"a notebook of kind {kind.name} needs {kind.min_runs} runs; {len(runs)} selected"
+        )
+
+
 def chosen(kind: Kind, names: tuple[str, ...]) -> list[Section]:
     """The sections of a kind that are asked for (all by default), with the fixed ones."""
     known = [section.name for section in kind.sections]
@@ -144,8 +149,12 @@ def chosen(kind: Kind, names: tuple[str, ...]) -> list[Section]:
     return [one for one in kind.sections if not names or one.fixed or one.name in names]
 
 
-def answers(kind: Kind, given: Mapping[str, Answer], runs: RunSet) -> dict[str, Answer]:
+def answers(
+    kind: Kind, given: Mapping[str, Answer], runs: RunSet, metric: str | None = None
+) -> dict[str, Answer]:
     """An answer for each question of the kind: as given, else its default for this data.
+
+    A ``metric`` is the first choice among metrics.
 
     Raises:
         UsageError: an answer to a question that the kind does not ask, or one that is no choice.
@@ -156,7 +165,7 @@ def answers(kind: Kind, given: Mapping[str, Answer], runs: RunSet) -> dict[str, 
         name = parameter.name
         choices = options(parameter.choices, runs)
         if name not in given:
-            first = choices[0] if choices else None
+            first = metric if metric in (choices or ()) else next(iter(choices or ()), None)
             found[name] = first if parameter.default == "first" else parameter.default
         elif choices is not None and given[name] not in choices:
             raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -93,9 +94,13 @@ class ClientReader:
             found.sort(key=lambda run: (-(run.started or 0), run.run_id))
         return found
 
-    def count(self, experiment_ids: Sequence[str]) -> int:
+    def count(self, query: Query) -> int:
         """As ``Reader.count``."""
-        return sum(1 for _ in self._search(Query(experiment_ids=tuple(experiment_ids))))
+        return sum(1 for _ in self._search(replace(query, top=None)))
+
+    def counts(self) -> dict[str, int]:
+        """As ``Reader.counts``."""
+        return Counter(run.info.experiment_id for run in self._search(Query()))
 
     def ids(self, query: Query) -> list[str]:
         """The ids of the runs that match, in the order asked for."""

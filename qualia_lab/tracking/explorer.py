@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qualia_lab.errors import NotFoundError, UsageError, known_list
 from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo, RunSet, Selection
 from qualia_lab.text import visible
-from qualia_lab.tracking import frames, models, schemas, selecting, session, traces, uris
+from qualia_lab.tracking import frames, models, probe, schemas, selecting, session, traces, uris
 from qualia_lab.tracking.client import ClientReader
 from qualia_lab.tracking.http import HttpReader
 from qualia_lab.tracking.reader import Reader
@@ -76,9 +76,22 @@ class ArtifactExplorer:
         of_id = {run.run_id: run for run in self._reader.find(Query(run_ids=tuple(ids)))}
         return [of_id[run] for run in ids if run in of_id]
 
-    def count(self, experiment_ids: Sequence[str]) -> int | None:
-        """How many active runs these experiments hold; None if only reading them all would tell."""
-        return self._reader.count(experiment_ids)
+    def count(self, query: Query) -> int | None:
+        """How many runs match, whatever ``top``; None if only reading them all would tell."""
+        if selecting.is_plain(query):
+            return self._reader.count(query)
+        return len(self.load(replace(query, top=None)))
+
+    def counts(self) -> dict[str, int] | None:
+        """How many active runs each active experiment holds that has any, by its id; None if only
+        reading them all would tell."""
+        return self._reader.counts()
+
+    @property
+    def server_version(self) -> str:
+        """The version of MLflow that a server says it has; empty for a store without one."""
+        is_server = isinstance(self._reader, HttpReader)
+        return probe.probe(self._client.full_uri) if is_server else ""
 
     def run_ids(self, given: Sequence[str], experiment_ids: Sequence[str] = ()) -> list[str]:
         """Full run ids of what may be prefixes, in the order given, each once.
@@ -133,6 +146,14 @@ class ArtifactExplorer:
             experiments={one.experiment_id: one.name for one in self._all_experiments},
             run_ids=query.run_ids,
         )
+
+
+def prepare() -> None:
+    """Import now what reading a store would import on first use."""
+    import pandas  # noqa: F401
+    import pyarrow  # noqa: F401
+    import requests  # noqa: F401
+    import sqlalchemy  # noqa: F401
 
 
 class _Source:

@@ -5,6 +5,7 @@ It does not import MLflow: the answers are JSON, and become columns without an o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -74,12 +75,25 @@ class HttpReader:
         with _asking(self._uri, "Listing the runs of"):
             return [answers.run_info(run) for run in self._runs(query)]
 
-    def count(self, experiment_ids: Sequence[str]) -> int | None:
+    def count(self, query: Query) -> int | None:
         """As ``Reader.count``: the API can't count beyond a page."""
+        if query.run_ids is not None:
+            return len(self.find(replace(query, top=None)))
+        counts = self._counted(query)
+        return None if counts is None else sum(counts.values())
+
+    def counts(self) -> dict[str, int] | None:
+        """As ``Reader.counts``."""
+        return self._counted(Query())
+
+    def _counted(self, query: Query) -> dict[str, int] | None:
+        """How many runs of each experiment match; None where they fill more than a page."""
         with _asking(self._uri, "Counting the runs of"):
-            query = Query(experiment_ids=tuple(experiment_ids) or self._active)
-            page = self._search(query, "")
-            return None if page.get("next_page_token") else len(page.get("runs", []))
+            scope = query.experiment_ids or self._active
+            page = self._search(replace(query, experiment_ids=scope, top=None), "")
+            if page.get("next_page_token"):
+                return None
+            return Counter(str(run["info"]["experiment_id"]) for run in page.get("runs", []))
 
     def load(self, query: Query) -> Columns:
         """As ``Reader.load``."""

@@ -74,8 +74,11 @@ class Reader(Protocol):
     def find(self, query: Query) -> list[RunInfo]:
         """The runs that match, all pages of them, in the order asked for (newest first)."""
 
-    def count(self, experiment_ids: Sequence[str]) -> int | None:
-        """How many active runs these experiments hold; None if only reading them all would tell."""
+    def count(self, query: Query) -> int | None:
+        """How many runs match, whatever ``top``; None if only reading them all would tell."""
+
+    def counts(self) -> dict[str, int] | None:
+        """How many active runs each active experiment holds that has any; None as for ``count``."""
 
     def load(self, query: Query) -> Columns:
         """The runs that match, with all that they logged but histories and artifacts."""

@@ -27,8 +27,7 @@ def for_store(query: Query) -> Query:
         return query
     order = query.order_by
     if query.best:
-        metric, end = query.best
-        order = (f"metrics.{_quoted(metric)} {'ASC' if end == 'min' else 'DESC'}",)
+        order = (by_metric(*query.best),)
     narrowed_here = bool(query.where or query.name or query.top_level)
     return replace(
         query,
@@ -73,6 +72,11 @@ def chosen(query: Query, found: RunSet, everything: Callable[[], RunSet]) -> Run
         return found.only(ids)
     whole = everything()
     return whole.only(_with_children(ids, whole))
+
+
+def by_metric(metric: str, end: str) -> str:
+    """MLflow's order clause for the last value of a metric: ``end`` is ``"min"`` or ``"max"``."""
+    return f"metrics.{_quoted(metric)} {'ASC' if end == 'min' else 'DESC'}"
 
 
 def plain_query(query: Query, runs: RunSet) -> dict[str, Any]:

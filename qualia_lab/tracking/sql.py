@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -113,19 +114,30 @@ class SqlReader:
             for row in columns.runs.to_pylist()
         ]
 
-    def count(self, experiment_ids: Sequence[str]) -> int:
+    def count(self, query: Query) -> int:
         """As ``Reader.count``."""
+        if query.filter or query.run_ids is not None:
+            return len(self.find(replace(query, top=None)))
+        return sum(self._counted(query).values())
+
+    def counts(self) -> dict[str, int]:
+        """As ``Reader.counts``."""
+        return self._counted(Query())
+
+    def _counted(self, query: Query) -> dict[str, int]:
+        """How many runs of each experiment match."""
         import sqlalchemy as sa
 
-        table = statements.table_of("runs")
-        query = self._scoped(Query(experiment_ids=tuple(experiment_ids)))
+        runs = statements.table_of("runs")
         statement = (
-            sa.select(sa.func.count())
-            .select_from(table)
-            .where(*statements.conditions(table, query))
+            sa.select(runs.c.experiment_id, sa.func.count())
+            .where(*statements.conditions(runs, self._scoped(query)))
+            .group_by(runs.c.experiment_id)
         )
+        columns = {"experiment_id": "int64", "count": "int64"}
         with boundary.translate(self._uri, "Counting the runs of"):
-            return int(self._fetch({"count": "int64"}, statement)["count"][0].as_py())
+            rows = self._fetch(columns, statement).to_pylist()
+        return {str(row["experiment_id"]): row["count"] for row in rows}
 
     def load(self, query: Query) -> Columns:
         """As ``Reader.load``."""
@@ -207,8 +219,6 @@ class SqlReader:
 
     def _scoped(self, query: Query) -> Query:
         """The query with the experiments that no experiments mean: all active ones."""
-        from dataclasses import replace
-
         if query.experiment_ids:
             return query
         active = [one.experiment_id for one in self.experiments(deleted=False)]

@@ -1,0 +1,457 @@
+"""The questions in their order: what no flag says is asked, and every answer becomes a flag.
+
+So a notebook that was chosen at the prompt is made as one that a script asks for, and the command
+that is printed at the end makes it again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qualia_lab.cli import prompts, servers
+from qualia_lab.cli.console import count_of
+from qualia_lab.cli.lists import Back, Row
+from qualia_lab.cli.tables import Column, age
+from qualia_lab.errors import (
+    NotAllowedError,
+    NotFoundError,
+    OutputError,
+    QualiaError,
+    ServerError,
+    TooFewRunsError,
+    UsageError,
+)
+from qualia_lab.notebook.write import require_free
+from qualia_lab.text import visible
+from qualia_lab.tracking import uris
+
+if TYPE_CHECKING:
+    from qualia_lab.cli.choose import Flags
+    from qualia_lab.cli.console import Console
+    from qualia_lab.cli.options import Which
+    from qualia_lab.cli.picking import Picked
+    from qualia_lab.cli.which_runs import WhichRuns
+    from qualia_lab.model import Experiment, Kind, Parameter
+    from qualia_lab.notebook.generator import NotebookGenerator
+    from qualia_lab.tracking.explorer import ArtifactExplorer
+
+_LONG = 60
+_URI = 200
+
+
+def _warm() -> None:
+    from qualia_lab.tracking import explorer
+
+    explorer.prepare()
+
+
+@dataclass(slots=True)
+class _Server:
+    """The tracking server that is open, with what was found on it."""
+
+    explorer: ArtifactExplorer
+    experiments: list[Experiment]
+    counts: dict[str, int] | None
+
+
+class Interview:
+    """Asks for what flags leave open.
+
+    Args:
+        flags: what was said already.
+        generator: writes the notebook; its catalogue holds the kinds there are.
+        out: where to say what is going on.
+    """
+
+    def __init__(self, flags: Flags, generator: NotebookGenerator, out: Console) -> None:
+        self._given = flags
+        self._flags = flags
+        self._generator = generator
+        self._catalogue = generator.catalogue
+        self._out = out
+        self._server: _Server | None = None
+        self._chosen: list[Experiment] = []
+        self._runs: WhichRuns | None = None
+        self._picked: Picked | None = None
+
+    def answers(self) -> tuple[Flags, Picked]:
+        """The flags with every answer in them, and the runs that they name.
+
+        Raises:
+            KeyboardInterrupt: the person left, or said no to what would be written.
+            QualiaError: what the flags name is not there, or there is nothing to choose from.
+        """
+        # While the person reads the first question.
+        threading.Thread(target=_warm, daemon=True).start()
+        while True:
+            try:
+                self._walk(
+                    self._ask_server,
+                    self._ask_kind,
+                    self._ask_experiments,
+                    self._ask_runs,
+                    self._ask_parameters,
+                    self._ask_title,
+                    self._ask_output,
+                    self._ask_what_next,
+                    self._ask_to_write,
+                )
+                return self._flags, self._at_hand
+            except Back:  # at the first question there is nothing to go back to
+                continue
+
+    def _walk(self, *steps: Callable[[], bool]) -> bool:
+        """Take the steps in turn; gives whether one of them asked something.
+
+        ``Back`` leads to the last that did, and from the first out of here.
+        """
+        asked: list[int] = []
+        place = 0
+        while place < len(steps):
+            try:
+                if steps[place]():
+                    asked.append(place)
+                place += 1
+            except Back:
+                if not asked:
+                    raise
+                place = asked.pop()
+            except (ServerError, NotAllowedError) as error:
+                if self._what_now(error):
+                    asked, place = [], 0
+        return bool(asked)
+
+    def _what_now(self, error: QualiaError) -> bool:
+        """After a server failed: True to choose one anew, False to try again."""
+        self._out.tell(error)
+        rows = [Row(value=one, label=one, cells=(one,)) for one in ("Try again", "Leave")]
+        if not self._given.which.tracking_uri:
+            other = "Choose a server again"
+            rows.insert(1, Row(value=other, label=other, cells=(other,)))
+        try:
+            said = prompts.one("What now?", rows, [Column()])
+        except Back:
+            said = "Leave"
+        if said == "Leave":
+            raise error
+        return bool(said != "Try again")
+
+    # The server.
+
+    def _ask_server(self) -> bool:
+        given = self._given.which.tracking_uri
+        if given:
+            if self._server is None:
+                self._open(given)
+            return False
+        while True:
+            uri = self._server_chosen()
+            try:
+                self._open(uri)
+            except QualiaError as error:
+                self._out.tell(error)
+                continue
+            return True
+
+    def _server_chosen(self) -> str:
+        rows = [
+            Row(
+                value=uri,
+                cells=(visible(uris.without_password(uri), _URI), note),
+                lacks=lacks,
+                label=visible(uris.without_password(uri), _URI),
+            )
+            for uri, note, lacks in _known_servers()
+        ]
+        other = "Another one"
+        rows.append(Row(value="", cells=(other, "an address, or sqlite:///path"), label=other))
+        chosen = prompts.one("Tracking server", rows, [Column(bends=12), Column()])
+        return str(chosen) or prompts.line("Address:", "", _is_server)
+
+    def _open(self, uri: str) -> None:
+        """Look at once what is there, and say it."""
+        with self._out.waiting(f"Looking at {visible(uris.without_password(uri), _URI)}"):
+            from qualia_lab.tracking.explorer import ArtifactExplorer
+
+            explorer = ArtifactExplorer(uri)
+            experiments = explorer.experiments()
+            counts = explorer.counts()
+            version = explorer.server_version
+        self._server = _Server(explorer, experiments, counts)
+        total = None if counts is None else sum(counts.values())
+        runs = "more than 1,000 runs" if total is None else count_of(total, "run")
+        found = [
+            count_of(len(experiments), "experiment"),
+            runs,
+            *([f"MLflow {version}"] if version else []),
+        ]
+        self._out.say(f"  {', '.join(found)}")
+        servers.remember(explorer.tracking_uri)
+
+    @property
+    def _store(self) -> _Server:
+        if self._server is None:
+            raise AssertionError("a server comes first")
+        return self._server
+
+    # The kind of notebook.
+
+    def _ask_kind(self) -> bool:
+        names = self._catalogue.names()
+        if self._given.says_kind or len(names) == 1:
+            return False
+        kinds = [self._catalogue.kind(name) for name in names]
+        rows = [
+            Row(
+                value=kind,
+                cells=(kind.title, kind.summary),
+                lacks=self._lacks(kind),
+            )
+            for kind in kinds
+        ]
+        start = names.index(self._flags.kind) if self._flags.kind in names else 0
+        columns = [Column(), Column(bends=12)]
+        kind = prompts.one("What kind of notebook?", rows, columns, start=start)
+        self._flags = replace(self._flags, kind=kind.name, says_kind=True)
+        return True
+
+    def _lacks(self, kind: Kind) -> str:
+        """What this server's runs lack for a kind; empty where nothing is known to be missing."""
+        counts = self._store.counts
+        if counts is not None and sum(counts.values()) < kind.min_runs:
+            return f"needs {count_of(kind.min_runs, 'run')}"
+        return ""
+
+    @property
+    def _kind(self) -> Kind:
+        return self._catalogue.kind(self._flags.kind)
+
+    # The experiments.
+
+    def _ask_experiments(self) -> bool:
+        from qualia_lab.cli import picking
+
+        which, server = self._given.which, self._store
+        if which.experiment or self._given.is_said:
+            self._chosen = picking.experiments(server.explorer, which)
+            return False
+        if not server.experiments:
+            raise NotFoundError(
+                f"{visible(server.explorer.tracking_uri, _URI)} holds no experiment",
+                hint="Seed sample runs: create-demo-runs",
+            )
+        if len(server.experiments) == 1:
+            self._chosen = list(server.experiments)
+            return False
+        if server.counts is not None and not sum(server.counts.values()):
+            raise picking.nothing(which, server.experiments, 0)
+        rows = [self._experiment_row(one) for one in server.experiments]
+        columns = [
+            Column(title="name", bends=12),
+            Column(title="runs", right=True),
+            Column(title="last used", right=True),
+        ]
+        if server.counts is None:
+            columns[1] = Column()
+        before = [one.experiment_id for one in self._chosen]
+        ids = set(prompts.several("Experiments", rows, columns, chosen=before).values)
+        self._chosen = [one for one in server.experiments if one.experiment_id in ids]
+        return True
+
+    def _experiment_row(self, experiment: Experiment) -> Row:
+        counts, name = self._store.counts, visible(experiment.name, _LONG)
+        count = None if counts is None else counts.get(experiment.experiment_id, 0)
+        return Row(
+            value=experiment.experiment_id,
+            cells=(
+                name,
+                "" if count is None else f"{count:,}",
+                _ago(experiment),
+            ),
+            lacks="no runs" if count == 0 else "",
+        )
+
+    # The runs.
+
+    def _ask_runs(self) -> bool:
+        from qualia_lab.cli.which_runs import WhichRuns
+
+        explorer, given = self._store.explorer, self._given.which
+        if self._given.is_said:
+            self._pick(given)
+            return False
+        if self._runs is None or self._runs.experiments != self._chosen:
+            self._runs = WhichRuns(explorer, self._chosen, given, self._out)
+        if self._runs.is_only_one:
+            self._pick(self._runs.all_that_match)
+            return False
+        while True:
+            try:
+                self._pick(self._runs.ask())
+                return True
+            except (UsageError, NotFoundError, TooFewRunsError) as error:
+                if self._runs.is_empty:
+                    raise
+                self._out.tell(error)
+
+    def _pick(self, which: Which) -> None:
+        from qualia_lab.cli import picking
+        from qualia_lab.notebook import generator
+
+        picked = picking.load(self._store.explorer, which, self._chosen, self._out)
+        generator.require_enough(self._kind, picked.runs)
+        self._picked = picked
+        self._flags = replace(self._flags, which=which)
+
+    @property
+    def _at_hand(self) -> Picked:
+        if self._picked is None:
+            raise AssertionError("the runs come first")
+        return self._picked
+
+    # The kind's own questions.
+
+    def _ask_parameters(self) -> bool:
+        said = {*self._given.answers, *self._given.usual_answers}
+        asks = [
+            partial(self._ask_parameter, one)
+            for one in self._kind.parameters
+            if one.name not in said
+        ]
+        return self._walk(*asks)
+
+    def _ask_parameter(self, parameter: Parameter) -> bool:
+        from qualia_lab.cli.choose import answers
+        from qualia_lab.notebook import generator
+
+        runs = self._at_hand.runs
+        default = answers(self._flags, self._kind, runs)[parameter.name]
+        choices = generator.options(parameter.choices, runs)
+        question, name = visible(parameter.ask, _URI), parameter.name
+        if choices is None:
+            before = "" if default is None else str(default)
+            answer = prompts.line(f"{question}:", before, lambda text: self._is_like(name, text))
+        elif len(choices) < 2:
+            return False
+        else:
+            rows = [Row(value=one, cells=(visible(one, _LONG),)) for one in choices]
+            start = choices.index(str(default)) if default in choices else 0
+            answer = str(prompts.one(question, rows, [Column(bends=12)], start=start))
+        self._flags = replace(self._flags, answers={**self._flags.answers, name: answer})
+        return True
+
+    def _is_like(self, name: str, text: str) -> bool | str:
+        from qualia_lab.cli.choose import typed
+
+        try:
+            typed({name: text}, self._kind)
+        except UsageError as error:
+            return str(error)
+        return True
+
+    # What is written, and where.
+
+    def _ask_title(self) -> bool:
+        from qualia_lab.cli.choose import title
+
+        if self._given.title is not None:
+            return False
+        default = title(replace(self._flags, title=None), self._kind, self._at_hand)
+        self._flags = replace(self._flags, title=prompts.line("Title:", default))
+        return True
+
+    def _ask_output(self) -> bool:
+        from qualia_lab.cli.choose import output
+
+        if self._given.output is not None:
+            return False
+        default = output(replace(self._flags, output=None), self._flags.title or "")
+        if not self._flags.overwrite:
+            default = free(default)
+        path = prompts.line("Output:", str(default), self._is_free)
+        self._flags = replace(self._flags, output=Path(path))
+        return True
+
+    def _is_free(self, text: str) -> bool | str:
+        try:
+            require_free(Path(text), overwrite=self._flags.overwrite)
+        except OutputError as error:
+            return str(error)
+        return True
+
+    def _ask_what_next(self) -> bool:
+        given = self._given
+        if given.dry_run or given.says_execute or given.open:
+            return False
+        ways = {
+            "Write it": (False, False),
+            "Write and execute it": (True, False),
+            "Write, execute and open it": (True, True),
+            "Write and open it": (False, True),
+        }
+        rows = [Row(value=way, cells=(way,)) for way in ways]
+        execute, then_open = ways[prompts.one("What next?", rows, [Column()])]
+        self._flags = replace(self._flags, execute=execute, open=then_open)
+        return True
+
+    def _ask_to_write(self) -> bool:
+        from qualia_lab.cli.choose import preview, selection
+
+        picked = self._at_hand
+        if self._flags.dry_run:
+            return False
+        chosen = selection(self._flags, self._kind, picked)
+        for told in preview(self._generator.plan(chosen, picked.runs), chosen, picked.runs):
+            self._out.say(told)
+        then = ", then execute it" if self._flags.execute else ""
+        if not prompts.yes(f"Write {chosen.output}{then}?"):
+            raise KeyboardInterrupt
+        return True
+
+
+def free(path: Path) -> Path:
+    """The path, with a number where something of that name is there."""
+    number, found = 2, path
+    while os.path.lexists(found):
+        found = path.with_stem(f"{path.stem}-{number}")
+        number += 1
+    return found
+
+
+def _known_servers() -> list[tuple[str, str, str]]:
+    """Each server to offer: its URI, a note, and what keeps it from being chosen."""
+    found: dict[str, tuple[str, str]] = {}
+    given = os.environ.get(uris.VARIABLE)
+    if given:
+        found[given] = (f"from {uris.VARIABLE}", "")
+    else:
+        default = uris.default()
+        found[default] = (
+            "MLflow's default here",
+            "" if _is_server(default) is True else "no such store here",
+        )
+    known = {servers.absolute(uris.without_password(one)) for one in found}
+    for uri in servers.remembered():
+        if uri not in known:
+            found[uri] = ("used before", "" if _is_server(uri) is True else "gone")
+    return [(uri, note, lacks) for uri, (note, lacks) in found.items()]
+
+
+def _is_server(text: str) -> bool | str:
+    try:
+        uris.require_local(uris.without_password(text))
+    except (QualiaError, ValueError) as error:
+        return visible(str(error), _URI)
+    return True
+
+
+def _ago(experiment: Experiment) -> str:
+    found = age(experiment.updated, time.time())
+    return f"{found} ago" if found not in ("", "now") else found
