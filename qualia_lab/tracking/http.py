@@ -89,8 +89,9 @@ class HttpReader:
     def _counted(self, query: Query) -> dict[str, int] | None:
         """How many runs of each experiment match; None where they fill more than a page."""
         with _asking(self._uri, "Counting the runs of"):
-            scope = query.experiment_ids or self._active
-            page = self._search(replace(query, experiment_ids=scope, top=None), "")
+            query = replace(query, experiment_ids=query.experiment_ids or self._active, top=None)
+            (clause,) = filters(query)
+            page = self._search(query, clause)
             if page.get("next_page_token"):
                 return None
             return Counter(str(run["info"]["experiment_id"]) for run in page.get("runs", []))
