@@ -190,7 +190,6 @@ def application(name: str, body: Callable[..., None], epilog: str) -> typer.Type
 
     app = typer.Typer(
         name=name,
-        add_completion=False,
         context_settings=_CONTEXT,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qualia_lab.cli import console
+from qualia_lab.cli import completion, console
 from qualia_lab.cli.options import Configured, Talk, Which, takes
 from qualia_lab.errors import MissingPartError, UsageError
 from qualia_lab.text import visible
@@ -50,7 +50,11 @@ def create(
     *,
     kind: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The kind of notebook; observation by default."),
+        typer.Option(
+            metavar="NAME",
+            help="The kind of notebook; observation by default.",
+            autocompletion=completion.kinds,
+        ),
     ] = None,
     templates: Annotated[
         Path | None,
@@ -61,7 +65,9 @@ def create(
     section: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Only these sections, with those they build on. Repeatable."
+            metavar="NAME",
+            help="Only these sections, with those they build on. Repeatable.",
+            autocompletion=completion.sections,
         ),
     ] = None,
     param: Annotated[

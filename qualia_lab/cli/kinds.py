@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qualia_lab.cli import console
+from qualia_lab.cli import completion, console
 from qualia_lab.model import FACTS
 from qualia_lab.text import visible
 
@@ -32,7 +32,12 @@ _MOST = 300
 
 def kinds(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="The kind to describe; else all.")
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="The kind to describe; else all.",
+            autocompletion=completion.kinds,
+        ),
     ] = None,
     templates: Annotated[
         Path | None,

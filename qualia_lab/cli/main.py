@@ -12,7 +12,6 @@ from qualia_lab.cli import config, console, create, demo, doctor, kinds, runs
 app = typer.Typer(
     name="qualia-lab",
     help="Turns MLflow runs into Jupyter notebooks that run.",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from qualia_lab.cli import console
+from qualia_lab.cli import completion, console
 from qualia_lab.cli.config import ConfigOption, NoConfigOption, Settings, load
 from qualia_lab.directions import direction
 from qualia_lab.errors import UsageError, known_list
@@ -32,9 +32,10 @@ class Which:
             metavar="URI", help="Default: MLFLOW_TRACKING_URI, then MLflow's own default."
         ),
     ] = None
-    experiment: Annotated[list[str], typer.Option(metavar="NAME|ID", help="Repeatable.")] = field(
-        default_factory=list
-    )
+    experiment: Annotated[
+        list[str],
+        typer.Option(metavar="NAME|ID", help="Repeatable.", autocompletion=completion.experiments),
+    ] = field(default_factory=list)
     run: Annotated[
         list[str],
         typer.Option(
@@ -51,7 +52,12 @@ class Which:
         str | None, typer.Option(metavar="WHEN", help="Started then or before; a date is whole.")
     ] = None
     status: Annotated[
-        list[str], typer.Option(metavar="STATUS", help="FINISHED, FAILED, ... Repeatable.")
+        list[str],
+        typer.Option(
+            metavar="STATUS",
+            help="FINISHED, FAILED, ... Repeatable.",
+            autocompletion=completion.statuses,
+        ),
     ] = field(default_factory=list)
     name: Annotated[
         str | None, typer.Option(metavar="GLOB", help="Run names that look so: 'ablation-*'.")
