@@ -135,7 +135,8 @@ def test_execute_runs_it_in_its_own_folder_and_json_is_one_object(project: Proje
     assert record["path"] == "a/b/run.ipynb"
     assert record["kind"] == "observation"
     assert record["title"] == f"Observation: {OTHER}"
-    assert (record["runs"], record["of_runs"], record["missing"]) == (3, 3, [])
+    assert (record["runs"], record["of_runs"], record["coverage"]["missing"]) == (3, 3, [])
+    assert (record["coverage"]["loaded"], record["coverage"]["of"]) == (3, 3)
     assert (record["executed"], record["failed_cell"]) == (True, None)
     assert "--execute" in shlex.split(record["command"])
     notebook = read(project.path("a/b/run.ipynb"))

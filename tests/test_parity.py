@@ -508,7 +508,14 @@ def check(served: Served, store: Store, metrics: Sequence[str] | None = None) ->
     expected = of_client.load(Query(experiment_ids=(experiment_id,)))
     assert set(expected.runs.index) == {run.run_id for run in store.runs if not run.deleted}
     for explorer in explorers.values():
-        found = explorer.load(Query(experiment_ids=(experiment_id,)))
+        told: list[tuple[int, float]] = []
+        found = explorer.load(
+            Query(experiment_ids=(experiment_id,)),
+            lambda runs, share, told=told: told.append((runs, share or 0)),
+        )
+        assert told == sorted(told)
+        assert not told or told[-1][0] == len(expected)
+        assert all(share < 1 + 1e-9 for _, share in told)
         assert_same(found, expected, metrics)
         assert_same_models(found, expected)
     for query in queries(store, experiment_id):

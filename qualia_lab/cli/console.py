@@ -103,19 +103,50 @@ class Console:
             yield lambda done, total, now: None
             return
         from rich.console import Console as Rich
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = [
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.completed:.0f} of {task.total:.0f}"),
-            TimeElapsedColumn(),
+            TimeRemainingColumn(),
             TextColumn("{task.fields[now]}", markup=False),
         ]
         with Progress(*columns, console=Rich(stderr=True), transient=True) as bar:
             task = bar.add_task(what, total=1, now="")
             yield lambda done, total, now: bar.update(
                 task, completed=done, total=total, now=visible(now, 40)
+            )
+
+    @contextmanager
+    def loading(self, what: str) -> Iterator[Callable[[int, float | None], None]]:
+        """As ``waiting``; call it with how many runs were read, and the share of the work done."""
+        if self.quiet or self.as_json or not _is_terminal(sys.stderr):
+            yield lambda runs, share: None
+            return
+        from rich.console import Console as Rich
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = [
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[runs]}", markup=False),
+            TimeRemainingColumn(elapsed_when_finished=False),
+        ]
+        with Progress(*columns, console=Rich(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=None, runs="")
+            yield lambda runs, share: bar.update(
+                task,
+                completed=share,
+                total=None if share is None else 1,
+                runs=count_of(runs, "run"),
             )
 
     @contextmanager

@@ -182,7 +182,11 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
         "title": selection.title,
         "runs": len(runs),
         "of_runs": selection.of_runs,
-        "missing": list(runs.coverage.missing),
+        "coverage": {
+            "loaded": runs.coverage.runs,
+            "of": runs.coverage.of_runs,
+            "missing": list(runs.coverage.missing),
+        },
         "warnings": list(runs.coverage.warnings),
         "cells": len(notebook.cells),
         "executed": flags.execute and failure is None,

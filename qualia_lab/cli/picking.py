@@ -73,9 +73,9 @@ def load(
     Raises:
         NotFoundError: there is none.
     """
-    with out.waiting("Loading the runs"):
+    with out.loading("Loading the runs") as progress:
         wanted = _query(explorer, which, chosen)
-        runs = explorer.load(wanted)
+        runs = explorer.load(wanted, progress)
         of_runs = _counted(explorer, which, chosen, runs)
     if not len(runs):
         raise nothing(which, chosen, of_runs)

@@ -26,7 +26,7 @@ from qualia_lab.tracking import (
     traces,
     uris,
 )
-from qualia_lab.tracking.reader import Columns
+from qualia_lab.tracking.reader import Columns, Progress, unseen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,9 +106,14 @@ class ClientReader:
         """The ids of the runs that match, in the order asked for."""
         return [run.info.run_id for run in self._search(query)]
 
-    def load(self, query: Query) -> Columns:
+    def load(self, query: Query, progress: Progress = unseen) -> Columns:
         """As ``Reader.load``."""
-        return _columns(list(self._search(query)))
+        found = []
+        for run in self._search(query):
+            found.append(run)
+            if len(found) % _PAGE == 0:
+                progress(len(found), None)
+        return _columns(found)
 
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pa.Table:
         """As ``Reader.history``."""

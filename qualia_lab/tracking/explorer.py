@@ -14,7 +14,7 @@ from qualia_lab.text import visible
 from qualia_lab.tracking import frames, models, probe, schemas, selecting, session, traces, uris
 from qualia_lab.tracking.client import ClientReader
 from qualia_lab.tracking.http import HttpReader
-from qualia_lab.tracking.reader import Reader
+from qualia_lab.tracking.reader import Progress, Reader, unseen
 from qualia_lab.tracking.sql import SqlReader
 
 if TYPE_CHECKING:
@@ -129,15 +129,20 @@ class ArtifactExplorer:
         """The files that a run logged."""
         return self._reader.artifacts(run_id)
 
-    def load(self, selection: Selection | Query) -> RunSet:
-        """The chosen runs as frames; runs that are gone are named in ``RunSet.coverage``."""
+    def load(self, selection: Selection | Query, progress: Progress = unseen) -> RunSet:
+        """The chosen runs as frames; runs that are gone are named in ``RunSet.coverage``.
+
+        Args:
+            selection: which runs.
+            progress: told how many were read, and about which share of the work is done.
+        """
         query = selection if isinstance(selection, Query) else Query(run_ids=selection.run_ids)
-        found = self._load(selecting.for_store(query))
+        found = self._load(selecting.for_store(query), progress)
         whole = Query(experiment_ids=query.experiment_ids)
         return selecting.chosen(query, found, lambda: self._load(whole))
 
-    def _load(self, query: Query) -> RunSet:
-        columns = self._reader.load(query)
+    def _load(self, query: Query, progress: Progress = unseen) -> RunSet:
+        columns = self._reader.load(query, progress)
         if self._note:
             columns = replace(columns, warnings=(*columns.warnings, self._note))
         return frames.run_set(

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo
@@ -19,7 +20,7 @@ from qualia_lab.tracking import answers, boundary, models, reader, traces
 from qualia_lab.tracking.answers import Json
 from qualia_lab.tracking.client import ClientReader, filters, id_lists
 from qualia_lab.tracking.models import Logged, Version
-from qualia_lab.tracking.reader import Columns
+from qualia_lab.tracking.reader import Columns, Progress, unseen
 from qualia_lab.tracking.session import RefusedError, Session
 
 if TYPE_CHECKING:
@@ -96,10 +97,10 @@ class HttpReader:
                 return None
             return Counter(str(run["info"]["experiment_id"]) for run in page.get("runs", []))
 
-    def load(self, query: Query) -> Columns:
+    def load(self, query: Query, progress: Progress = unseen) -> Columns:
         """As ``Reader.load``."""
         with _asking(self._uri, "Reading the runs of"):
-            return answers.columns(self._runs(query))
+            return answers.columns(self._runs(query, progress))
 
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pa.Table:
         """As ``Reader.history``."""
@@ -208,33 +209,41 @@ class HttpReader:
     def _active(self) -> tuple[str, ...]:
         return tuple(one.experiment_id for one in self.experiments(deleted=False))
 
-    def _runs(self, query: Query) -> list[Json]:
+    def _runs(self, query: Query, progress: Progress = unseen) -> list[Json]:
         """The matching runs, each once, in order."""
         query = replace(query, experiment_ids=query.experiment_ids or self._active)
+        tally = _Tally(progress)
         if query.run_ids is not None:
-            found = self._by_id(query)
+            found = self._by_id(query, tally)
         elif query.order_by or query.top is not None:
-            found = list(self._page_runs(query, *filters(query)))
+            (clause,) = filters(query)
+            found = list(self._page_runs(query, clause, tally))
         else:
-            found = self._all_runs(query)
+            found = self._all_runs(query, tally)
         once = {answers.info(run)["run_id"]: run for run in found}
         self._artifact_uris.update(
             (run_id, str(answers.info(run).get("artifact_uri", ""))) for run_id, run in once.items()
         )
         return list(once.values())
 
-    def _by_id(self, query: Query) -> list[Json]:
+    def _by_id(self, query: Query, tally: _Tally) -> list[Json]:
         """Batches of ids at once. An order holds within one answer only: then ask for all."""
         wanted = set(query.run_ids or ())
         clauses = list(filters(query))
         if len(clauses) > 1 and (query.order_by or query.top is not None):
             everything = self._runs(replace(query, run_ids=None, top=None))
             return [run for run in everything if answers.info(run)["run_id"] in wanted][: query.top]
-        parts = self._parallel(lambda clause: list(self._page_runs(query, clause)), clauses)
+
+        def read(clause: str) -> list[Json]:
+            found = list(self._page_runs(query, clause))
+            tally.add(found, 1 / len(clauses))
+            return found
+
+        parts = self._parallel(read, clauses)
         found = [run for part in parts for run in part]
         return found if query.order_by else sorted(found, key=answers.newest_first)
 
-    def _all_runs(self, query: Query) -> list[Json]:
+    def _all_runs(self, query: Query, tally: _Tally) -> list[Json]:
         """Every run: the first page tells whether there is more; stretches of time, at once.
 
         Runs that start in the meantime lie past the first page's newest and are left alone, so
@@ -246,34 +255,49 @@ class HttpReader:
         if not first.get("next_page_token"):
             return runs
         if not runs:
-            return list(self._page_runs(query, clause))
+            return list(self._page_runs(query, clause, tally))
+        tally.add(runs)
         latest = int(answers.info(runs[-1])["start_time"])
         oldest = self._search(
             replace(query, order_by=("attributes.start_time ASC",)), clause, most=1
         )
         earliest = int(answers.info(oldest["runs"][0])["start_time"])
         stretches = list(_stretches(earliest, latest, _THREADS))
+        whole = latest - earliest + 1
 
         def read(stretch: tuple[int, int]) -> list[Json]:
             since, until = stretch
             bound = f"attributes.start_time >= {since} AND attributes.start_time <= {until}"
-            return list(self._page_runs(query, f"{clause} AND {bound}" if clause else bound))
+            found: list[Json] = []
+            left = until + 1
+            for page in self._run_pages(query, f"{clause} AND {bound}" if clause else bound):
+                found += page
+                # Newest first: what lies behind the page's last run is still to be read.
+                reached = int(answers.info(page[-1])["start_time"]) if page else since
+                tally.add(page, (left - reached) / whole)
+                left = reached
+            tally.add([], (left - since) / whole)
+            return found
 
         for part in self._parallel(read, stretches):
             runs += part
         return sorted(runs, key=answers.newest_first)
 
-    def _page_runs(self, query: Query, clause: str) -> Iterator[Json]:
+    def _page_runs(self, query: Query, clause: str, tally: _Tally | None = None) -> Iterator[Json]:
         left = query.top
-        for page in self._pages(
-            "api/2.0/mlflow/runs/search", _search_body(query, clause, min(left or _PAGE, _PAGE))
-        ):
-            runs = page.get("runs", [])
+        for runs in self._run_pages(query, clause):
+            if tally:
+                tally.add(runs, len(runs) / query.top if query.top else None)
             yield from runs if left is None else runs[:left]
             if left is not None:
                 left -= len(runs)
                 if left <= 0:
                     return
+
+    def _run_pages(self, query: Query, clause: str) -> Iterator[list[Json]]:
+        body = _search_body(query, clause, min(query.top or _PAGE, _PAGE))
+        for page in self._pages("api/2.0/mlflow/runs/search", body):
+            yield list(page.get("runs", []))
 
     def _search(self, query: Query, clause: str, most: int = _PAGE) -> Json:
         return self._session.post("api/2.0/mlflow/runs/search", _search_body(query, clause, most))
@@ -330,6 +354,25 @@ class HttpReader:
             return [function(item) for item in items]
         with ThreadPoolExecutor(min(_THREADS, len(items))) as pool:
             return list(pool.map(function, items))
+
+
+class _Tally:
+    """How far reading is, told by several threads."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._lock = Lock()
+        self._ids: set[str] = set()
+        self._share: float | None = None
+
+    def add(self, runs: Sequence[Json], share: float | None = None) -> None:
+        """These runs were read, and such a share of the work was done with them."""
+        with self._lock:
+            # A run that starts at the end of a stretch can come twice.
+            self._ids.update(answers.info(run)["run_id"] for run in runs)
+            if share is not None:
+                self._share = (self._share or 0) + share
+            self._progress(len(self._ids), self._share)
 
 
 @contextmanager

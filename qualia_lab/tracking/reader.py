@@ -65,6 +65,15 @@ class Columns:
     warnings: tuple[str, ...] = ()
 
 
+# Told again and again while runs are read: how many were, and about which share of the work is
+# done (0 to 1), where that is known. It may be called from several threads.
+Progress = Callable[[int, float | None], object]
+
+
+def unseen(runs: int, share: float | None) -> None:
+    """The progress that nobody looks at."""
+
+
 class Reader(Protocol):
     """One kind of tracking store. Whatever its client raises is raised as ``QualiaError``."""
 
@@ -80,7 +89,7 @@ class Reader(Protocol):
     def counts(self) -> dict[str, int] | None:
         """How many active runs each active experiment holds that has any; None as for ``count``."""
 
-    def load(self, query: Query) -> Columns:
+    def load(self, query: Query, progress: Progress = unseen) -> Columns:
         """The runs that match, with all that they logged but histories and artifacts."""
 
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pa.Table:

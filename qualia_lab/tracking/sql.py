@@ -18,7 +18,7 @@ from qualia_lab.text import visible
 from qualia_lab.tracking import boundary, frames, models, reader, schemas, statements, traces
 from qualia_lab.tracking.client import ClientReader
 from qualia_lab.tracking.database import Database, connect
-from qualia_lab.tracking.reader import Columns
+from qualia_lab.tracking.reader import Columns, Progress, unseen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -139,7 +139,7 @@ class SqlReader:
             rows = self._fetch(columns, statement).to_pylist()
         return {str(row["experiment_id"]): row["count"] for row in rows}
 
-    def load(self, query: Query) -> Columns:
+    def load(self, query: Query, progress: Progress = unseen) -> Columns:
         """As ``Reader.load``."""
         ordered: list[str] | None = None
         if query.filter or not all(map(statements.METRIC_ORDER.fullmatch, query.order_by)):
@@ -152,11 +152,17 @@ class SqlReader:
             self._artifact_uris.update(zip(ids, runs["artifact_uri"].to_pylist(), strict=True))
             everything = len(ids) >= _MOST_OF_THE_STORE * self._runs_in_store()
             chunks: list[list[str] | None] = [None] if everything else [*_chunks(ids)]
+            progress(len(ids), 1 / 5)
             tags = self._all(reader.TEXTS, statements.select_texts("tags"), chunks)
+            progress(len(ids), 2 / 5)
+            params = self._all(reader.TEXTS, statements.select_texts("params"), chunks)
+            progress(len(ids), 3 / 5)
+            metrics = self._all(reader.NUMBERS, statements.select_latest, chunks)
+            progress(len(ids), 4 / 5)
             return Columns(
                 runs=_named(runs, tags),
-                params=self._all(reader.TEXTS, statements.select_texts("params"), chunks),
-                metrics=_with_nan(self._all(reader.NUMBERS, statements.select_latest, chunks)),
+                params=params,
+                metrics=_with_nan(metrics),
                 tags=tags,
                 datasets=self._datasets(chunks),
             )
