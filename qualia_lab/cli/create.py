@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -109,8 +111,10 @@ def create(
 
     settings = configured.settings()
     out = talk.console(settings)
+    ask = console.may_ask(talk.no_input)
+    of_server = _trusting(configured, settings.doubt(which.tracking_uri)) if ask else configured
     flags = choose.Flags(
-        which=configured.which(which, settings),
+        which=of_server.which(which, settings),
         kind=settings.value("kind", kind),
         says_kind=kind is not None or settings.layer("kind") != "default",
         templates=_templates(templates, configured, settings),
@@ -126,13 +130,29 @@ def create(
         open=bool(settings.value("open", open_)) and not dry_run,
         dry_run=dry_run,
     )
-    if not console.may_ask(talk.no_input):
+    if not ask:
         _create(flags, out)
         return
     from qualia_lab.cli import prompts
 
     with prompts.on_stderr():
         _create(flags, out, ask=True)
+
+
+def _trusting(configured: Configured, doubt: str) -> Configured:
+    """The same, trusting the project's file where there is a doubt and the person says so."""
+    if configured.trust or not doubt:
+        return configured
+    from qualia_lab.cli import prompts
+    from qualia_lab.cli.lists import Back
+
+    console.print_to(sys.stderr, doubt)
+    with prompts.on_stderr():
+        try:
+            trust = prompts.yes("Ask this server all the same?", default=False)
+        except Back:
+            trust = False
+    return replace(configured, trust=trust)
 
 
 def _templates(given: Path | None, configured: Configured, settings: Settings) -> tuple[Path, ...]:

@@ -66,14 +66,15 @@ def line(question: str, default: str, validate: Callable[[str], bool | str], emp
         _say(f"  {verdict}")
 
 
-def yes(question: str) -> bool:
-    """Whether it is so; yes for an empty line, ``Back`` for b."""
+def yes(question: str, default: bool) -> bool:
+    """Whether it is so; the default for an empty line, ``Back`` for b."""
+    keys = "Y/n" if default else "y/N"
     while True:
-        text = _read(f"? {question} (Y/n, b: back) ").strip().lower()
+        text = _read(f"? {question} ({keys}, b: back) ").strip().lower()
         if text == "b":
             raise Back
         if text in ("", "y", "yes", "n", "no"):
-            return text in ("", "y", "yes")
+            return text in ("y", "yes") or (not text and default)
 
 
 def _print(listing: Listing, table: Table, start: int) -> int:

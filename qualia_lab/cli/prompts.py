@@ -109,11 +109,11 @@ def line(
     return str(_ask(asked)).strip() or empty
 
 
-def yes(question: str) -> bool:
-    """Whether it is so: one key, yes for Enter."""
+def yes(question: str, *, default: bool = True) -> bool:
+    """Whether it is so: one key, the default for Enter."""
     if _is_dumb():
-        return plain.yes(question)
-    return bool(_ask(questionary.confirm(visible(question), default=True, style=lists.STYLE)))
+        return plain.yes(question, default)
+    return bool(_ask(questionary.confirm(visible(question), default=default, style=lists.STYLE)))
 
 
 def _listed(
