@@ -268,6 +268,65 @@ def test_the_same_command_makes_the_same_notebook(store: Path, tmp_path: Path) -
     assert tree(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("flags", "title", "name"),
+    [
+        (["--all"], "Observation: exp", "observation-exp"),
+        (["--top", "2"], "Observation: exp, newest 2", "observation-exp-newest-2"),
+        (
+            ["--best", "loss", "--top", "2"],
+            "Observation: exp, best 2 by loss",
+            "observation-exp-best-2-by-loss",
+        ),
+        (
+            ["--best", "loss:max"],
+            "Observation: exp, best by loss",
+            "observation-exp-best-by-loss",
+        ),
+        (
+            ["--since", "7d", "--status", "failed", "--status", "RUNNING"],
+            "Observation: exp, failed, running, since 7d",
+            "observation-exp-failed-running-since-7d",
+        ),
+        (
+            ["--where", "params.lr > 0.01", "--name", "sw*"],
+            "Observation: exp, sw*, where params.lr > 0.01",
+            "observation-exp-sw-where-params.lr-0.01",
+        ),
+        (["--parents-only"], "Observation: exp, top level", "observation-exp-top-level"),
+        (["--run", "bbbb"], "Observation: exp, sweep lr=0.1", "observation-exp-sweep-lr-0.1"),
+        (
+            ["--run", "bbbb", "--run", "cccc"],
+            "Observation: exp, 2 chosen runs",
+            "observation-exp-2-chosen-runs",
+        ),
+        (["--all", "--title", "Mine"], "Mine", "mine"),
+    ],
+)
+def test_the_title_and_the_file_say_how_the_runs_were_chosen(
+    store: Path, tmp_path: Path, flags: list[str], title: str, name: str
+) -> None:
+    command = ["create", "--tracking-uri", uri(store), *flags, "--dry-run", "--json"]
+    command += ["--experiment", "exp"]
+    done = in_process(main, *command, cwd=tmp_path)
+    assert done.code == 0, done.err
+    record = json.loads(done.out)
+    assert (record["title"], record["path"]) == (title, f"notebooks/{name}.ipynb")
+
+
+def test_the_best_rank_by_the_metric_that_they_are_the_best_by(store: Path, tmp_path: Path) -> None:
+    where = ["create", "--tracking-uri", uri(store), "--json", "-o", "n.ipynb", "--overwrite"]
+    for flags, metric in (
+        (["--all"], "loss"),
+        (["--best", "f/1 x:max", "--top", "2"], "f/1 x"),
+        (["--best", "f/1 x:max", "--top", "2", "--param", "metric=loss"], "loss"),
+    ):
+        done = in_process(main, *where, *flags, cwd=tmp_path)
+        assert done.code == 0, done.err
+        notebook = nbformat.read(tmp_path / "n.ipynb", as_version=4)
+        assert notebook.metadata["qualia_lab"]["parameters"] == {"metric": metric}
+
+
 def test_a_notebook_of_very_many_runs_keeps_the_whole_query(migrated: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
     runs = [
