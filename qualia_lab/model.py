@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from qualia_lab.seeds import is_seed
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -262,8 +264,24 @@ class RunSet:
             "params": self.params.size > 0,
             "metrics": self.metrics.size > 0,
             "datasets": len(self.datasets) > 0,
+            "repeats": self._repeats,
         }
         return frozenset(fact for fact, here in found.items() if here)
+
+    @property
+    def _repeats(self) -> bool:
+        """Whether two runs of an experiment have the same params, but for a seed."""
+        if not len(self.params.columns):
+            return False
+        kept = [name for name in self.params.columns if not is_seed(str(name))]
+        keys = zip(
+            self.runs["experiment_id"],
+            *(self.params[name].fillna("") for name in kept),
+            strict=True,
+        )
+        logged = self.params.notna().any(axis=1)
+        found = [key for key, any_logged in zip(keys, logged, strict=True) if any_logged]
+        return len(set(found)) < len(found)
 
     def history(
         self, metrics: str | Sequence[str] | None = None, run_ids: Sequence[str] | None = None
@@ -392,6 +410,10 @@ FACTS: Mapping[str, Fact] = {
     "metrics": Fact(
         missing="None of these runs logged a metric.",
         how='mlflow.log_metric("val_loss", 0.31, step=1)',
+    ),
+    "repeats": Fact(
+        missing="No two of these runs have the same params but for a seed.",
+        how='mlflow.log_param("seed", 1), in several runs of the same params',
     ),
     "datasets": Fact(
         missing="None of these runs logged a data set.",

@@ -19,14 +19,15 @@ from conftest import ROOT
 PACKAGE = "qualia_lab"
 
 # Which rooms a room may import; "cli -> demo, notebook -> tracking, analysis -> model -> errors".
-BASE = {"directions", "errors", "model", "moments", "secrets", "text", "where"}
+BASE = {"directions", "errors", "model", "moments", "secrets", "seeds", "text", "where"}
 MAY_IMPORT: dict[str, set[str]] = {
     "text": set(),
     "errors": {"text"},
     "secrets": {"errors", "text"},
     "directions": set(),
     "moments": {"errors", "text"},
-    "model": {"errors", "text"},
+    "seeds": set(),
+    "model": {"errors", "seeds", "text"},
     "where": {"directions", "errors", "model", "moments", "text"},
     "analysis": BASE,
     "tracking": BASE,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qualia_lab.analysis.comparison import compare_metrics, differing_params, mark_best
     from qualia_lab.analysis.curves import metric_curves
+    from qualia_lab.analysis.groups import compare_groups, group_chart, group_labels, group_note
     from qualia_lab.analysis.images import run_images
     from qualia_lab.analysis.run import (
         run_artifacts,
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
     from qualia_lab.directions import direction
 
 __all__ = [
+    "compare_groups",
     "compare_metrics",
     "differing_params",
     "direction",
     "frames",
+    "group_chart",
+    "group_labels",
+    "group_note",
     "headline",
     "mark_best",
     "metric_curves",
@@ -45,6 +50,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "compare_groups": "groups",
+    "group_chart": "groups",
+    "group_labels": "groups",
+    "group_note": "groups",
     "compare_metrics": "comparison",
     "differing_params": "comparison",
     "frames": "summary",
