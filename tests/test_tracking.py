@@ -697,7 +697,7 @@ def test_the_demo_runs_are_read_whole(demo_store: Path) -> None:
     runs = load(uri(demo_store), [run.run_id for run in listed])
     assert len(runs) == len(listed) >= 5
     assert {"FINISHED", "FAILED", "RUNNING"} <= set(runs.runs["status"])
-    assert runs.offers == {"runs", "two_runs", "params", "metrics", "datasets"}
+    assert runs.offers == {"runs", "two_runs", "params", "metrics", "datasets", "repeats"}
     assert set(runs.runs["parent"].dropna()) <= set(runs.runs.index)
     assert runs.metrics["val_loss"].notna().any()
     ended = [run.run_id for run in listed if run.ended]
@@ -764,7 +764,7 @@ def check_odd_runs(runs: RunSet, ids: list[str]) -> None:
         [first, "plain", "c3", "-", "code"],
     ]
     assert {str(kind) for kind in runs.datasets.dtypes} == {"str"}
-    assert runs.offers == {"runs", "two_runs", "params", "metrics", "datasets"}
+    assert runs.offers == {"runs", "two_runs", "params", "metrics", "datasets", "repeats"}
 
 
 @pytest.mark.xdist_group("server")

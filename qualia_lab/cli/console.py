@@ -32,13 +32,18 @@ _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glyphs:
-    """The signs of lists. ``marks`` say how a run ended, by its status; ``cut`` ends cut text."""
+    """The signs of lists.
+
+    ``cut`` ends text that was cut; ``marks`` say how a run ended, by its status; ``spinner`` is one
+    of rich's.
+    """
 
     pointer: str
     on: str
     off: str
     cut: str
     marks: Mapping[str, str]
+    spinner: str
 
 
 _SIGNS = Glyphs(
@@ -47,6 +52,7 @@ _SIGNS = Glyphs(
     off="○",
     cut="…",
     marks={"FINISHED": "✓", "FAILED": "✗", "KILLED": "✗", "RUNNING": "▶", "SCHEDULED": "…"},
+    spinner="dots",
 )
 _PLAIN_SIGNS = Glyphs(
     pointer=">",
@@ -54,6 +60,7 @@ _PLAIN_SIGNS = Glyphs(
     off="-",
     cut="~",
     marks={"FINISHED": "+", "FAILED": "x", "KILLED": "x", "RUNNING": ">", "SCHEDULED": "."},
+    spinner="line",
 )
 
 
@@ -134,7 +141,7 @@ class Console:
         )
 
         columns = [
-            SpinnerColumn(),
+            SpinnerColumn(glyphs(sys.stderr).spinner),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[runs]}", markup=False),
@@ -158,7 +165,7 @@ class Console:
         from rich.console import Console as Rich
         from rich.text import Text
 
-        with Rich(stderr=True).status(Text(what)):
+        with Rich(stderr=True).status(Text(what), spinner=glyphs(sys.stderr).spinner):
             yield
 
 

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from qualia_lab.cli.choose import Flags
     from qualia_lab.cli.config import Settings
-    from qualia_lab.model import RunSet, Selection
+    from qualia_lab.model import Experiment, RunSet, Selection
     from qualia_lab.notebook.execute import CellFailure
     from qualia_lab.notebook.generator import NotebookGenerator
 
@@ -211,7 +212,7 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
         "cells": len(notebook.cells),
         "executed": flags.execute and failure is None,
         "failed_cell": None if failure is None else failure.heading,
-        "command": _command(flags, selection),
+        "command": _command(flags, selection, picked.experiments),
     }
     out.result(str(selection.output), record)
     install = "" if find_spec("jupyterlab") else "   (first: pip install jupyterlab)"
@@ -296,11 +297,13 @@ def _show_plan(
     out.result("\n".join(preview(plan, selection, runs)), record)
 
 
-def _command(flags: Flags, selection: Selection) -> str:
+def _command(flags: Flags, selection: Selection, experiments: Sequence[Experiment]) -> str:
     """The command that makes the same notebook again without asking."""
+    from qualia_lab.cli.picking import reference
+
     words = ["create-observation-notebook", "--tracking-uri", selection.tracking_uri]
-    for name in selection.experiments:
-        words += ["--experiment", name]
+    for one in experiments if flags.which.experiment else ():
+        words += ["--experiment", reference(one)]
     if flags.which.queries:
         words += flags.which.words()
     else:

@@ -6,6 +6,7 @@ that is printed at the end makes it again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -28,6 +29,7 @@ from qualia_lab.errors import (
     TooFewRunsError,
     UsageError,
 )
+from qualia_lab.model import FACTS, Query
 from qualia_lab.notebook.write import require_free
 from qualia_lab.text import visible
 from qualia_lab.tracking import uris
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 _LONG = 60
 _URI = 200
+# So many runs are looked through for what a kind needs.
+_LOOKED_AT = 100
 
 
 def _warm() -> None:
@@ -59,6 +63,7 @@ class _Server:
     explorer: ArtifactExplorer
     experiments: list[Experiment]
     counts: dict[str, int] | None
+    offers: frozenset[str] | None = None
 
 
 class Interview:
@@ -80,6 +85,10 @@ class Interview:
         self._chosen: list[Experiment] = []
         self._runs: WhichRuns | None = None
         self._picked: Picked | None = None
+        # Now, since a password that is typed goes to the environment.
+        self._default = uris.default()
+        self._is_environs = bool(os.environ.get(uris.VARIABLE))
+        self._offered: dict[str, str] = {}
 
     def answers(self) -> tuple[Flags, Picked]:
         """The flags with every answer in them, and the runs that they name.
@@ -90,43 +99,33 @@ class Interview:
         """
         # While the person reads the first question.
         threading.Thread(target=_warm, daemon=True).start()
-        while True:
-            try:
-                self._walk(
-                    self._ask_server,
-                    self._ask_kind,
-                    self._ask_experiments,
-                    self._ask_runs,
-                    self._ask_parameters,
-                    self._ask_title,
-                    self._ask_output,
-                    self._ask_what_next,
-                    self._ask_to_write,
-                )
-                return self._flags, self._at_hand
-            except Back:  # at the first question there is nothing to go back to
-                continue
-
-    def _walk(self, *steps: Callable[[], bool]) -> bool:
-        """Take the steps in turn; gives whether one of them asked something.
-
-        ``Back`` leads to the last that did, and from the first out of here.
-        """
         asked: list[int] = []
         place = 0
-        while place < len(steps):
+        while place < len(steps := self._steps()):
             try:
                 if steps[place]():
                     asked.append(place)
                 place += 1
-            except Back:
-                if not asked:
-                    raise
-                place = asked.pop()
+            except Back:  # to the last that asked; at the first there is nothing to go back to
+                place = asked.pop() if asked else 0
             except (ServerError, NotAllowedError) as error:
                 if self._what_now(error):
                     asked, place = [], 0
-        return bool(asked)
+        return self._flags, self._at_hand
+
+    def _steps(self) -> list[Callable[[], bool]]:
+        """What is asked, each of which says whether it did ask; those of the kind as it is now."""
+        return [
+            self._ask_server,
+            self._ask_kind,
+            self._ask_experiments,
+            self._ask_runs,
+            *(partial(self._ask_parameter, one) for one in self._kind.parameters),
+            self._ask_title,
+            self._ask_output,
+            self._ask_what_next,
+            self._ask_to_write,
+        ]
 
     def _what_now(self, error: QualiaError) -> bool:
         """After a server failed: True to choose one anew, False to try again."""
@@ -162,29 +161,44 @@ class Interview:
 
     def _server_chosen(self) -> str:
         rows = [
-            Row(
-                value=uri,
-                cells=(visible(uris.without_password(uri), _URI), note),
-                lacks=lacks,
-                label=visible(uris.without_password(uri), _URI),
-            )
-            for uri, note, lacks in _known_servers()
+            Row(value=uri, cells=(_shown(uri), note), lacks=lacks)
+            for uri, note, lacks in self._known_servers()
         ]
         other = "Another one"
-        rows.append(Row(value="", cells=(other, "an address, or sqlite:///path"), label=other))
+        rows.append(Row(value="", cells=(other, "an address, or sqlite:///path")))
         chosen = prompts.one("Tracking server", rows, [Column(bends=12), Column()])
-        return str(chosen) or prompts.line("Address:", "", _is_server)
+        return str(chosen) or prompts.line("Address:", "", _is_server, shown=_shown)
+
+    def _known_servers(self) -> list[tuple[str, str, str]]:
+        """Each server to offer: its URI, a note, and what keeps it from being chosen."""
+        first, note, lacks = self._default, "MLflow's default here", ""
+        if self._is_environs:
+            note = f"from {uris.VARIABLE}"
+        elif _is_gone(first):
+            lacks = "no such store here"
+        # Where it makes no sense, nothing that is remembered is the same.
+        same = ""
+        with contextlib.suppress(ValueError, OSError, UsageError):
+            same = servers.absolute(uris.without_password(first))
+        others = [uri for uri in servers.remembered() if uri != same]
+        return [
+            (first, note, lacks),
+            *((uri, "used before", "gone" if _is_gone(uri) else "") for uri in others),
+        ]
 
     def _open(self, uri: str) -> None:
         """Look at once what is there, and say it."""
-        with self._out.waiting(f"Looking at {visible(uris.without_password(uri), _URI)}"):
+        with self._out.waiting(f"Looking at {_shown(uri)}"):
             from qualia_lab.tracking.explorer import ArtifactExplorer
 
             explorer = ArtifactExplorer(uri)
             experiments = explorer.experiments()
             counts = explorer.counts()
             version = explorer.server_version
-        self._server = _Server(explorer, experiments, counts)
+        if self._server and self._server.explorer.tracking_uri != explorer.tracking_uri:
+            self._chosen = []
+        # What was listed is as old as what it was read through.
+        self._server, self._runs = _Server(explorer, experiments, counts), None
         total = None if counts is None else sum(counts.values())
         runs = "more than 1,000 runs" if total is None else count_of(total, "run")
         found = [
@@ -211,11 +225,13 @@ class Interview:
         rows = [
             Row(
                 value=kind,
-                cells=(kind.title, kind.summary),
+                cells=(visible(kind.title, _LONG), visible(kind.summary, _URI)),
                 lacks=self._lacks(kind),
             )
             for kind in kinds
         ]
+        if all(row.lacks for row in rows):
+            return False
         start = names.index(self._flags.kind) if self._flags.kind in names else 0
         columns = [Column(), Column(bends=12)]
         kind = prompts.one("What kind of notebook?", rows, columns, start=start)
@@ -225,9 +241,25 @@ class Interview:
     def _lacks(self, kind: Kind) -> str:
         """What this server's runs lack for a kind; empty where nothing is known to be missing."""
         counts = self._store.counts
-        if counts is not None and sum(counts.values()) < kind.min_runs:
+        total = _LOOKED_AT + 1 if counts is None else sum(counts.values())
+        if total < kind.min_runs:
             return f"needs {count_of(kind.min_runs, 'run')}"
-        return ""
+        about_runs = [section for section in kind.sections if not section.fixed]
+        # Of more runs only reading them all would tell that none has it.
+        if not about_runs or not 0 < total <= _LOOKED_AT:
+            return ""
+        lacking = [
+            [need for need in section.needs if need not in self._offers] for section in about_runs
+        ]
+        return FACTS[lacking[0][0]].missing.rstrip(".") if all(lacking) else ""
+
+    @property
+    def _offers(self) -> frozenset[str]:
+        """What the runs of the server have, of which there are few."""
+        if self._store.offers is None:
+            with self._out.waiting("Looking at what the runs logged"):
+                self._store.offers = self._store.explorer.load(Query()).offers
+        return self._store.offers
 
     @property
     def _kind(self) -> Kind:
@@ -308,7 +340,8 @@ class Interview:
         picked = picking.load(self._store.explorer, which, self._chosen, self._out)
         generator.require_enough(self._kind, picked.runs)
         self._picked = picked
-        self._flags = replace(self._flags, which=which)
+        # What was answered about other runs may be no answer about these.
+        self._flags = replace(self._flags, which=which, answers=self._given.answers)
 
     @property
     def _at_hand(self) -> Picked:
@@ -318,19 +351,12 @@ class Interview:
 
     # The kind's own questions.
 
-    def _ask_parameters(self) -> bool:
-        said = {*self._given.answers, *self._given.usual_answers}
-        asks = [
-            partial(self._ask_parameter, one)
-            for one in self._kind.parameters
-            if one.name not in said
-        ]
-        return self._walk(*asks)
-
     def _ask_parameter(self, parameter: Parameter) -> bool:
         from qualia_lab.cli.choose import answers
         from qualia_lab.notebook import generator
 
+        if parameter.name in {*self._given.answers, *self._given.usual_answers}:
+            return False
         runs = self._at_hand.runs
         default = answers(self._flags, self._kind, runs)[parameter.name]
         choices = generator.options(parameter.choices, runs)
@@ -364,8 +390,16 @@ class Interview:
         if self._given.title is not None:
             return False
         default = title(replace(self._flags, title=None), self._kind, self._at_hand)
-        self._flags = replace(self._flags, title=prompts.line("Title:", default))
+        before = self._again("Title:", default, self._flags.title)
+        answer = prompts.line("Title:", default, offered=before)
+        self._flags = replace(self._flags, title=answer)
         return True
+
+    def _again(self, question: str, default: str, answer: str | None) -> str:
+        """What to offer: the answer of before, unless it was given for something else."""
+        before = self._offered.get(question)
+        self._offered[question] = default
+        return answer if answer and before == default else default
 
     def _ask_output(self) -> bool:
         from qualia_lab.cli.choose import output
@@ -375,7 +409,9 @@ class Interview:
         default = output(replace(self._flags, output=None), self._flags.title or "")
         if not self._flags.overwrite:
             default = free(default)
-        path = prompts.line("Output:", str(default), self._is_free)
+        before = None if self._flags.output is None else str(self._flags.output)
+        offered = self._again("Output:", str(default), before)
+        path = prompts.line("Output:", str(default), self._is_free, offered=offered)
         self._flags = replace(self._flags, output=Path(path))
         return True
 
@@ -425,31 +461,36 @@ def free(path: Path) -> Path:
     return found
 
 
-def _known_servers() -> list[tuple[str, str, str]]:
-    """Each server to offer: its URI, a note, and what keeps it from being chosen."""
-    found: dict[str, tuple[str, str]] = {}
-    given = os.environ.get(uris.VARIABLE)
-    if given:
-        found[given] = (f"from {uris.VARIABLE}", "")
-    else:
-        default = uris.default()
-        found[default] = (
-            "MLflow's default here",
-            "" if _is_server(default) is True else "no such store here",
-        )
-    known = {servers.absolute(uris.without_password(one)) for one in found}
-    for uri in servers.remembered():
-        if uri not in known:
-            found[uri] = ("used before", "" if _is_server(uri) is True else "gone")
-    return [(uri, note, lacks) for uri, (note, lacks) in found.items()]
+def _is_gone(uri: str) -> bool:
+    """Whether it is a local store that is not there."""
+    where = uris.store_type(uri)
+    try:
+        if where == "sqlite":
+            return not uris.sqlite_path(uri).is_file()
+        return where == "file" and not uris.folder_of_file_store(uri).is_dir()
+    except (OSError, ValueError, UsageError):
+        return True
 
 
 def _is_server(text: str) -> bool | str:
+    if not text:
+        return "An address, or sqlite:///path."
     try:
         uris.require_local(uris.without_password(text))
-    except (QualiaError, ValueError) as error:
+    except QualiaError as error:
+        return visible(f"{error}. {error.hint}", _URI)
+    except (OSError, ValueError) as error:
         return visible(str(error), _URI)
     return True
+
+
+def _shown(uri: str) -> str:
+    """The URI on one line, without its password."""
+    try:
+        bare = uris.without_password(uri)
+    except ValueError:  # no URI: a password may be anywhere before the last @
+        bare = uri.rpartition("@")[2]
+    return visible(bare, _URI)
 
 
 def _ago(experiment: Experiment) -> str:

@@ -40,7 +40,7 @@ def run_rows(
         Column(title="age", right=True),
         Column(title="took", right=True),
         *(Column(title=visible(one[:_LONGEST_METRIC]), right=True) for one in metrics),
-        Column(title="id"),
+        Column(title="id", spare=True),
     ]
     placed = [(run, 0) for run in listed] if metric else nested(listed)
     rows = [
@@ -62,14 +62,18 @@ def run_rows(
 
 
 def telling(listed: Sequence[RunInfo]) -> list[str]:
-    """The metrics to show: those in which runs differ, the most telling first."""
+    """The metrics to show: those that many log and in which runs differ, the most telling first."""
     counts = metric_counts(listed)
     values: dict[str, set[float]] = {}
     for run in listed:
         for name, value in run.metrics.items():
             if len(values.setdefault(name, set())) < 2 and math.isfinite(value):
                 values[name].add(value)
-    differ = {name: count for name, count in counts.items() if len(values[name]) > 1}
+    # One that few log, such as a sweep's own, says nothing about the rest.
+    many = max(counts.values(), default=0) / 2
+    differ = {
+        name: count for name, count in counts.items() if count >= many and len(values[name]) > 1
+    }
     return ranked(differ or counts)[:TELLING]
 
 

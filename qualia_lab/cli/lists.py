@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from unicodedata import normalize
 
 from prompt_toolkit.application import Application, get_app
 from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -30,7 +31,8 @@ STYLE = Style(
         ("pointed", "bold"),
         ("chosen", "fg:ansigreen"),
         ("dim", "fg:ansibrightblack"),
-        ("search", "fg:ansiyellow bold"),
+        # Not "search": to prompt_toolkit that is a background too.
+        ("sought", "fg:ansiyellow bold"),
     ]
 )
 
@@ -60,7 +62,7 @@ class Row:
     @property
     def text(self) -> str:
         """What a search looks through."""
-        return " ".join(self.cells).casefold()
+        return _alike(" ".join(self.cells))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,10 +100,15 @@ class Listing:
             return None
         return self.shown[self.at]
 
+    @property
+    def free(self) -> list[int]:
+        """The places of the rows that are shown and can be chosen."""
+        return [place for place in self.shown if not self.rows[place].lacks]
+
     def seek(self, search: str) -> None:
         """Show the rows that hold every word of this, whatever its case."""
         self.search = search
-        words = search.casefold().split()
+        words = _alike(search).split()
         self.shown = [
             place for place, text in enumerate(self._texts) if all(word in text for word in words)
         ]
@@ -134,7 +141,7 @@ class Listing:
 
     def toggle_all(self) -> None:
         """Choose all that the search shows, or, when all are chosen, none of them."""
-        free = {place for place in self.shown if not self.rows[place].lacks}
+        free = set(self.free)
         self.chosen = self.chosen - free if free <= self.chosen else self.chosen | free
 
     def answer(self) -> list[Any]:
@@ -184,7 +191,7 @@ class Screen:
             painted += self._row(at, widths, room)
         if not self.listing.shown:
             painted.append(("class:dim", "\n  nothing matches; backspace"))
-        painted.append(("class:search", self._found(room)))
+        painted.append(("class:sought", self._found(room)))
         painted += [("class:dim", f"\n{line}") for line in self._footer(room)]
         return painted
 
@@ -209,13 +216,15 @@ class Screen:
     def _row(self, at: int, widths: Sequence[int], room: int) -> StyleAndTextTuples:
         listing, place = self.listing, self.listing.shown[at]
         row = listing.rows[place]
-        is_pointed, is_chosen = at == listing.at, place in listing.chosen
+        is_pointed, is_chosen = place == listing.pointed, place in listing.chosen
         style = "class:pointed" if is_pointed else "class:chosen" if is_chosen else ""
-        text = self.table.line(row.cells, widths)
-        if row.lacks:
-            style, text = "class:dim", f"{text}  ({row.lacks})"
+        text, left = self.table.line(row.cells, widths), room - self._indent
+        if row.lacks:  # what is cut is the row, not the reason
+            why = f"  ({row.lacks})"
+            text = shortened(text, max(3, left - len(why)), self.glyphs.cut) + why
+            style = "class:dim"
         box = (self.glyphs.on if is_chosen else self.glyphs.off) + " " if listing.several else ""
-        text = shortened(text, room - self._indent, self.glyphs.cut)
+        text = shortened(text, left, self.glyphs.cut)
         pointer = self.glyphs.pointer if is_pointed else " "
         cursor: StyleAndTextTuples = [("[SetCursorPosition]", "")] if is_pointed else []
         return [
@@ -269,7 +278,8 @@ def application(screen: Screen, *, others: Sequence[str] = ()) -> Application[Pr
     on("end")(lambda event: listing.move(len(listing.rows) + 1))
     on("backspace")(lambda event: listing.seek(listing.search[:-1]))
     on("c-u")(lambda event: listing.seek(""))
-    on("enter")(lambda event: leave(event, "enter"))
+    # The other is what some terminals send, and what was typed before the list was there.
+    on("enter", "c-j")(lambda event: leave(event, "enter"))
     on("c-c", "c-d", "<sigint>")(lambda event: event.app.exit(exception=KeyboardInterrupt))
     for name in others:
         on(name)(partial(leave, key=name))
@@ -299,6 +309,11 @@ def application(screen: Screen, *, others: Sequence[str] = ()) -> Application[Pr
         style=STYLE,
         erase_when_done=True,
     )
+
+
+def _alike(text: str) -> str:
+    """The same for texts that differ in case only, or in how an accent is put on its letter."""
+    return text.casefold() if text.isascii() else normalize("NFC", text.casefold())
 
 
 def _chosen(listing: Listing) -> tuple[Any, ...]:

@@ -88,6 +88,12 @@ def load(
     )
 
 
+def reference(experiment: Experiment) -> str:
+    """What names the experiment in a flag: its id where a terminal would not show its name."""
+    name = experiment.name
+    return name if name and visible(name) == name else experiment.experiment_id
+
+
 def nothing(which: Which, chosen: Sequence[Experiment], of_runs: int | None) -> NotFoundError:
     """The error where no run is left."""
     where = ", ".join(visible(one.name, 60) for one in chosen[:3]) or "this store"

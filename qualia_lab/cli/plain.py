@@ -11,6 +11,8 @@ from qualia_lab.cli.tables import Table
 
 _PAGE = 30
 _WIDTH = 79
+# A number of a line, or two with a dash.
+_LONGEST = 20
 
 
 def choose(
@@ -39,14 +41,10 @@ def choose(
         start = 0
         if words.startswith("/"):
             listing.seek(words[1:])
-        elif words == "all" and listing.several:
-            listing.chosen = set()
-            listing.toggle_all()
-            return Pressed(values=tuple(listing.answer()))
         else:
-            picked = _numbers(words, listing)
+            is_all = words == "all" and listing.several
+            picked = listing.free if is_all else _numbers(words, listing)
             if picked:
-                listing.chosen = set(picked)
                 return Pressed(values=tuple(listing.rows[place].value for place in picked))
             _say("  That is no line of the list.")
 
@@ -104,14 +102,14 @@ def _numbers(words: str, listing: Listing) -> list[int]:
     found: dict[int, None] = {}
     for word in words.replace(",", " ").split():
         first, dash, last = word.partition("-")
-        if not (first.isdecimal() and (last.isdecimal() or not dash)):
+        if not (first.isdecimal() and (last.isdecimal() or not dash)) or len(word) > _LONGEST:
             return []
         for number in range(int(first), min(int(last or first), len(listing.shown)) + 1):
             found[number - 1] = None
     places = [listing.shown[at] for at in found if 0 <= at < len(listing.shown)]
     free = [place for place in places if not listing.rows[place].lacks]
     is_sound = len(free) == len(found) and (listing.several or len(free) == 1)
-    return free if is_sound else []
+    return sorted(free) if is_sound else []
 
 
 def _say(text: str) -> None:

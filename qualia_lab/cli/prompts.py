@@ -90,23 +90,35 @@ def line(
     default: str,
     validate: Callable[[str], bool | str] = lambda text: True,
     *,
+    offered: str | None = None,
     may_be_empty: bool = False,
+    shown: Callable[[str], str] = visible,
 ) -> str:
     """A line of text, validated when it is entered.
 
-    What is left empty is the default, unless it may be empty: then it is that.
+    Args:
+        question: what is asked.
+        default: what is left empty is that, unless it may be empty.
+        validate: whether it will do, or why not.
+        offered: what stands there to be edited; the default, unless something else is said.
+        may_be_empty: whether what is left empty is just that.
+        shown: how the answer stays on the screen.
     """
-    empty = "" if may_be_empty else default
+    empty, offered = "" if may_be_empty else default, default if offered is None else offered
     if _is_dumb():
-        return plain.line(question, default, validate, empty)
+        return plain.line(question, offered, validate, empty)
     asked = questionary.text(
         question,
-        default=default,
+        default=offered,
         validate=lambda text: validate(text.strip() or empty),
         validate_while_typing=False,
         style=lists.STYLE,
     )
-    return str(_ask(asked)).strip() or empty
+    # What stays is what is taken: of nothing, the default.
+    asked.application.erase_when_done = True
+    answer = str(_ask(asked)).strip() or empty
+    told(question, shown(answer))
+    return answer
 
 
 def yes(question: str, *, default: bool = True) -> bool:
@@ -172,6 +184,8 @@ def _add_keys(application: Application[Any]) -> None:
 
     @keys.add("escape", eager=True)
     def back(event: Any) -> None:
+        # It was not answered: with its default it would stand there as if.
+        application.erase_when_done = True
         application.exit(exception=Back)
 
     @keys.add("<sigint>")

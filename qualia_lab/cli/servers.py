@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from qualia_lab.cli.config_files import home
+from qualia_lab.errors import UsageError
 from qualia_lab.tracking import uris
 
 _MOST = 8
@@ -18,51 +22,80 @@ _MOST = 8
 def remembered(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Their URIs, the last used first; none where the file can't be read or makes no sense."""
     path = _path(environ)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["servers"] if path else []
-        # A person may have edited it, and put a password in.
-        return list(dict.fromkeys(uris.without_password(one) for one in found))[:_MOST]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    if path is None:
         return []
+    try:
+        # A person may have edited it, with an editor that begins a file with a byte order mark.
+        given = json.loads(path.read_text(encoding="utf-8-sig"))["servers"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return []
+    found = [_bare(one) for one in given] if isinstance(given, list) else []
+    return [one for one in dict.fromkeys(found) if one][:_MOST]
 
 
 def remember(uri: str, environ: Mapping[str, str] = os.environ) -> None:
     """Put a server first. Where nothing can be written, nothing is remembered.
 
     Args:
-        uri: as it may be shown, without a password. A local path is remembered from the root, so
-            that it means the same in another folder.
+        uri: of the server; it is kept without a password. A local path is remembered from the root,
+            so that it means the same in another folder.
         environ: where the folder is named.
     """
     path = _path(environ)
     if path is None:
         return
-    whole = absolute(uri)
-    others = [one for one in remembered(environ) if one != whole]
-    text = json.dumps({"servers": [whole, *others][:_MOST]}, indent=1) + "\n"
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError, UsageError):
+        whole = absolute(uris.without_password(uri))
+        others = [one for one in remembered(environ) if one != whole]
+        text = json.dumps({"servers": [whole, *others][:_MOST]}, indent=1) + "\n"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # A file of its own first: two commands at once leave a whole file.
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, delete=False
-        ) as file:
+        _replace(path, text)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file of its own first: two commands at once leave a whole file."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
             file.write(text)
-        try:
-            Path(file.name).replace(path)
-        except OSError:
-            Path(file.name).unlink()
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _bare(given: Any) -> str:
+    """What may be offered of an entry: without a password; nothing where it is no URI."""
+    try:
+        return uris.without_password(given) if isinstance(given, str) else ""
+    except ValueError:
+        return ""
 
 
 def absolute(uri: str) -> str:
-    """The URI with the path of a local store from the root."""
+    """The URI with the path of a local store from the root.
+
+    Raises:
+        UsageError: the URI of a database names no file.
+        OSError: the current folder is gone.
+    """
     where = uris.store_type(uri)
     if where == "sqlite":
+        path = uris.sqlite_path(uri)
+        if path.is_absolute():
+            return uri
         scheme, _, rest = uri.partition(":///")
         _, mark, options = rest.partition("?")
-        return f"{scheme}:///{uris.sqlite_path(uri).absolute()}{mark}{options}"
+        return f"{scheme}:///{_spelt(str(path.absolute()))}{mark}{options}"
     if where == "file":
         return str(uris.folder_of_file_store(uri).absolute())
     return uri
+
+
+def _spelt(path: str) -> str:
+    """The path as a URI names it: where percent escapes are read, a percent sign is one."""
+    is_plain = str(uris.sqlite_path(f"sqlite:///{path}")) == path
+    return path if is_plain else re.sub("[%?]", lambda sign: quote(sign[0]), path)
 
 
 def _path(environ: Mapping[str, str]) -> Path | None:

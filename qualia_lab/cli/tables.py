@@ -10,11 +10,16 @@ _GAP = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column of a table. One that ``bends`` is cut, at most to so many cells, to save others."""
+    """A column of a table.
+
+    One that ``bends`` is cut, at most to so many cells, to save others. A last one that is
+    ``spare`` is left out before any is cut.
+    """
 
     title: str = ""
     right: bool = False
     bends: int = 0
+    spare: bool = False
 
 
 class Table:
@@ -46,17 +51,21 @@ class Table:
         widths = list(self._natural)
         if room is None:
             return widths
+        while len(widths) > 1 and self.columns[len(widths) - 1].spare and _total(widths) > room:
+            widths.pop()
         least = [
             min(column.bends or natural, natural)
-            for natural, column in zip(widths, self.columns, strict=True)
+            for natural, column in zip(widths, self.columns, strict=False)
         ]
         while len(least) > 1 and _total(least) > room:
             least.pop()
         widths = widths[: len(least)]
         for place, column in enumerate(self.columns[: len(widths)]):
             over = _total(widths) - room
-            if over > 0 and (column.bends or len(widths) == 1):
-                widths[place] = max(1, min(column.bends, least[place]), widths[place] - over)
+            if over > 0 and len(widths) == 1:  # nothing else can make place
+                widths[place] = max(1, room)
+            elif over > 0 and column.bends:
+                widths[place] = max(least[place], widths[place] - over)
         return widths
 
     def line(self, cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MOST_ON_SCREEN = 1000
 _LONG = 60
 _MESSAGE = 200
+_DIGITS = 9
 # What runs can be narrowed by: the flag's field, what it is called, an example.
 _NARROWING = (
     ("since", "Started since", "7d, 12h, or a date in UTC"),
@@ -60,7 +62,8 @@ class WhichRuns:
         self._out = out
         self._base = Which(tracking_uri=given.tracking_uri, children=given.children)
         self._narrowed = self._base
-        self._listings: dict[Query, tuple[Sequence[RunInfo], int | None]] = {}
+        self._listings: dict[tuple[str, ...], tuple[Sequence[RunInfo], int | None]] = {}
+        self._picked: list[RunInfo] = []
 
     @property
     def is_only_one(self) -> bool:
@@ -144,18 +147,22 @@ class WhichRuns:
 
     @property
     def _within(self) -> Which:
-        return replace(self._narrowed, experiment=[_reference(one) for one in self.experiments])
+        return replace(
+            self._narrowed, experiment=[picking.reference(one) for one in self.experiments]
+        )
 
     def _listed(self, order: str = "") -> tuple[Sequence[RunInfo], int | None]:
         """The first runs that match, and how many do; None where the store can't tell."""
-        ids = tuple(one.experiment_id for one in self.experiments)
-        query = replace(
-            self._narrowed.query(ids), order_by=(order,) if order else (), children=False
-        )
-        if query not in self._listings:
+        # Not by the query: in that, 7d is another moment each time.
+        key = (order, *self._narrowed.words())
+        if key not in self._listings:
+            ids = tuple(one.experiment_id for one in self.experiments)
+            query = replace(
+                self._narrowed.query(ids), order_by=(order,) if order else (), children=False
+            )
             with self._out.waiting("Listing runs"):
-                self._listings[query] = self._ask_store(query)
-        return self._listings[query]
+                self._listings[key] = self._ask_store(query)
+        return self._listings[key]
 
     def _ask_store(self, query: Query) -> tuple[Sequence[RunInfo], int | None]:
         explorer = self._explorer
@@ -168,10 +175,9 @@ class WhichRuns:
 
     def _by_hand(self) -> Which:
         order, metric = "", ""
-        chosen: tuple[str, ...] = ()
         while True:
             listed, matching = self._listed(order)
-            columns, rows = run_rows(listed, glyphs(sys.stderr), metric=metric)
+            columns, rows = run_rows(_with(listed, self._picked), glyphs(sys.stderr), metric=metric)
             number = _number(matching)
             first = "newest first" if not metric else f"best {visible(metric, 30)} first"
             of = f"{len(listed):,} of {number}" if len(listed) != matching else number
@@ -179,18 +185,24 @@ class WhichRuns:
                 f"Runs ({of}, {first})",
                 rows,
                 columns,
-                chosen=chosen,
+                chosen=[run.run_id for run in self._picked],
                 others=[("tab", "sort")],
                 keeps=False,
             )
-            chosen = tuple(str(one) for one in pressed.values)
+            of_id = {run.run_id: run for run in (*self._picked, *listed)}
+            self._picked = [of_id[one] for one in pressed.values]
             if pressed.key == "enter":
-                return replace(self._base, run=list(chosen))
-            try:
-                metric = self._metric("Sort by", listed, newest=True)
-                order = selecting.by_metric(metric, self._end(metric)) if metric else ""
-            except Back:
-                continue
+                return replace(self._base, run=list(pressed.values))
+            with suppress(Back):
+                metric, end = self._sorting(listed)
+                order = selecting.by_metric(metric, end) if metric else ""
+
+    def _sorting(self, listed: Sequence[RunInfo]) -> tuple[str, str]:
+        """A metric to sort by and its better end; nothing for the newest first."""
+        while True:
+            metric = self._metric("Sort by", listed, newest=True)
+            with suppress(Back):
+                return metric, self._end(metric) if metric else ""
 
     def _metric(self, question: str, listed: Sequence[RunInfo], *, newest: bool = False) -> str:
         counts = metric_counts(listed)
@@ -220,22 +232,40 @@ class WhichRuns:
         return str(prompts.one(visible(metric, _LONG), rows, [Column()]))
 
     def _best(self) -> Which:
-        metric = self._metric("Best by", self._listed()[0])
-        end = self._end(metric)
-        top = prompts.line("How many:", "10", _is_count)
-        return replace(self._within, best=f"{metric}:{end}", top=int(top))
+        while True:
+            metric = self._metric("Best by", self._listed()[0])
+            with suppress(Back):
+                return self._best_by(metric)
+
+    def _best_by(self, metric: str) -> Which:
+        known = direction(metric)
+        while True:
+            end = known or self._end(metric)
+            try:
+                top = prompts.line("How many:", "10", _is_count)
+            except Back:
+                if known:
+                    raise
+            else:
+                return replace(self._within, best=f"{metric}:{end}", top=int(top))
 
     def _refine(self) -> None:
-        rows = [
-            Row(value=field, cells=(name, self._shown(field) or example))
-            for field, name, example in _NARROWING
-        ]
-        only = "yes" if self._narrowed.parents_only else "leave out runs nested in another"
-        rows.append(Row(value=_TOP_LEVEL, cells=("Top level only", only)))
-        field = prompts.one("Refine by", rows, [Column(), Column(bends=12)], keeps=False)
+        is_done = False
+        while not is_done:
+            rows = [
+                Row(value=field, cells=(name, self._shown(field) or example))
+                for field, name, example in _NARROWING
+            ]
+            only = "yes" if self._narrowed.parents_only else "leave out runs nested in another"
+            rows.append(Row(value=_TOP_LEVEL, cells=("Top level only", only)))
+            columns = [Column(), Column(bends=12)]
+            field = prompts.one("Refine by", rows, columns, keeps=False)
+            with suppress(Back):
+                is_done = self._refine_by(field)
+
+    def _refine_by(self, field: str) -> bool:
         if field == _TOP_LEVEL:
-            self._try(replace(self._narrowed, parents_only=not self._narrowed.parents_only))
-            return
+            return self._try(replace(self._narrowed, parents_only=not self._narrowed.parents_only))
         name = next(name for one, name, _ in _NARROWING if one == field)
         text, is_sound = self._shown(field), False
         while not is_sound:
@@ -243,6 +273,7 @@ class WhichRuns:
                 f"{name}:", text, lambda text: self._is_sound(field, text), may_be_empty=True
             )
             is_sound = self._try(self._with(field, text))
+        return True
 
     def _shown(self, field: str) -> str:
         value = getattr(self._narrowed, field) or ""
@@ -256,7 +287,9 @@ class WhichRuns:
         try:
             picking.check(self._with(field, text))
         except QualiaError as error:
-            return visible(f"{error}. {error.hint}".rstrip(". "), _MESSAGE)
+            # The other lines point at a place, which takes a line of its own.
+            told = (str(error).partition("\n")[0], error.hint.partition("\n")[0])
+            return visible(". ".join(filter(None, told)), _MESSAGE)
         return True
 
     def _try(self, narrowed: Which) -> bool:
@@ -264,20 +297,23 @@ class WhichRuns:
         before, self._narrowed = self._narrowed, narrowed
         try:
             self._listed()
-        except (UsageError, NotFoundError) as error:
+        except BaseException as error:
             self._narrowed = before
+            if not isinstance(error, (UsageError, NotFoundError)):
+                raise
             self._out.tell(error)
             return False
+        self._picked = []
         return True
 
     def _clear(self) -> None:
-        self._narrowed = self._base
+        self._narrowed, self._picked = self._base, []
 
 
-def _reference(experiment: Experiment) -> str:
-    """What names the experiment in a flag: its id where a terminal would not show its name."""
-    name = experiment.name
-    return name if name and visible(name) == name else experiment.experiment_id
+def _with(listed: Sequence[RunInfo], picked: Sequence[RunInfo]) -> list[RunInfo]:
+    """The runs of a list, and behind them those picked in another order that are not in it."""
+    here = {run.run_id for run in listed}
+    return [*listed, *(run for run in picked if run.run_id not in here)]
 
 
 def _number(matching: int | None) -> str:
@@ -285,4 +321,5 @@ def _number(matching: int | None) -> str:
 
 
 def _is_count(text: str) -> bool | str:
-    return (text.isdecimal() and int(text) > 0) or "A number from 1."
+    is_number = text.isdecimal() and len(text) <= _DIGITS
+    return (is_number and int(text) > 0) or "A number from 1."

@@ -132,7 +132,10 @@ def _require_sense(uri: str) -> None:
 def with_password(uri: str) -> str:
     """The URI to connect with: the environment's where it is this one with its password."""
     full = os.environ.get(VARIABLE, "")
-    return full if full and full != uri and without_password(full) == uri else uri
+    try:
+        return full if full and full != uri and without_password(full) == uri else uri
+    except ValueError:  # what stands there is no URI
+        return uri
 
 
 def to_connect(uri: str) -> str:
