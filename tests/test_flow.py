@@ -189,7 +189,7 @@ def test_the_whole_way(place: Path) -> None:
         it.asked("Experiments")
         assert re.fullmatch(r"  3 experiments, 7 runs", it.lines[1])
         assert re.fullmatch(r"    name +runs +last used", it.lines[3])
-        assert re.fullmatch(r"  ○ Default +0 +now  \(no runs\)", it.line("Default"))
+        assert re.fullmatch(r"  ○ Default +0 +(now|\d+m ago)  \(no runs\)", it.line("Default"))
         assert re.fullmatch(r"❯ ○ churn +6 +\d+[dy] ago", it.line("churn"))
         it.press(ENTER)
         it.asked("Which runs?")
@@ -776,6 +776,22 @@ def test_a_signal_at_a_question(number: signal.Signals, question: str, place: Pa
     assert written(place) == set()
 
 
+def test_ctrl_c_while_a_server_is_waited_for(place: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        env = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        with terminal(cwd=place, env=env) as it:
+            settings = it.settings
+            it.reply("Tracking server", ENTER)
+            it.wait_for("Looking at")
+            it.press(CTRL_C)
+            assert it.end() == 130
+            assert_as_before(it, settings)
+    assert "Stopped." in it.lines
+    assert "home" not in tree(place)
+
+
 @pytest.mark.parametrize("key", ["n", "N", CTRL_D])
 def test_no_to_what_would_be_written(key: str, place: Path) -> None:
     with terminal(*ONLY_RUNS, "--all", cwd=place) as it:
@@ -876,6 +892,9 @@ def test_a_terminal_of_40_by_10(place: Path) -> None:
         assert it.line("run 59").startswith("❯")
         it.press(END)
         it.wait_for("❯ ○ ✓  run 00")
+        # The question and the keys stay in sight.
+        assert "? Runs (60, newest first)" in it.lines
+        assert "esc: back" in it.text
         it.press(UP + SPACE)
         it.wait_for("❯ ● ✓  run 01")
         it.press(ENTER)

@@ -764,7 +764,7 @@ def check_odd_runs(runs: RunSet, ids: list[str]) -> None:
         [first, "plain", "c3", "-", "code"],
     ]
     assert {str(kind) for kind in runs.datasets.dtypes} == {"str"}
-    assert runs.offers == {"runs", "two_runs", "params", "metrics", "datasets", "repeats"}
+    assert runs.offers == {"runs", "two_runs", "params", "metrics", "datasets"}
 
 
 @pytest.mark.xdist_group("server")
