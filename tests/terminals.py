@@ -19,6 +19,7 @@ import sys
 import tempfile
 import termios
 import threading
+import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
@@ -82,6 +83,7 @@ class Display:
         self._screen = _Screen(columns, rows)
         self._screen.answer = write
         self._stream = pyte.Stream(self._screen)
+        self._read_lines: dict[int, str] = {}
         self._changed = threading.Condition()
 
     @property
@@ -113,15 +115,25 @@ class Display:
 
     def wait_until(self, is_so: Callable[[str], bool], what: str) -> None:
         """Until the screen is as it should be."""
-        with self._changed:
-            came = self._changed.wait_for(lambda: is_so("\n".join(self._lines())), timeout=_LONG)
+        deadline = time.monotonic() + _LONG
+        came = False
+        while not came and time.monotonic() < deadline:
+            is_over = self._is_over()
+            with self._changed:
+                came = self._changed.wait_for(lambda: is_so("\n".join(self._lines())), timeout=1)
+            if is_over:
+                break
         assert came, f"no {what} on:\n{self.text}"
+
+    def _is_over(self) -> bool:
+        """Whether nothing more will come."""
+        return False
 
     def press(self, keys: str) -> None:
         """Press keys, whatever is asked."""
         with self._changed:
             self._pressed = len(self.sent)
-            self._write(keys)
+        self._write(keys)
 
     def answer(self, question: str, keys: str) -> None:
         """Press keys once the question is there."""
@@ -142,7 +154,13 @@ class Display:
             self._screen.resize(rows, columns)
 
     def _lines(self) -> list[str]:
-        lines = [line.rstrip() for line in self._screen.display]
+        # Only lines that changed are read anew: a screen has thousands of cells.
+        for row in self._screen.dirty:
+            cells = self._screen.buffer[row]
+            text = "".join(cells[column].data for column in range(self._screen.columns))
+            self._read_lines[row] = text.rstrip()
+        self._screen.dirty.clear()
+        lines = [self._read_lines.get(row, "") for row in range(self._screen.lines)]
         while lines and not lines[-1]:
             lines.pop()
         return lines
@@ -272,6 +290,9 @@ class Terminal(Display):
             return line == f"? {question}" if is_list else line.startswith(f"? {question}")
 
         self.wait_until(is_asked, f"question {question!r}")
+
+    def _is_over(self) -> bool:
+        return self._process is not None and not self._process.is_alive()
 
     def _last(self, text: str) -> int:
         return self.sent.rfind(text)

@@ -849,10 +849,9 @@ def test_a_resize_in_the_middle_of_a_list(place: Path) -> None:
 
     def sees(columns: int) -> None:
         def fits(text: str) -> bool:
-            is_wide = "val_loss" in text and text.endswith("tab: sort")
-            return all(cell_width(line) < columns for line in text.split("\n")) and (
-                is_wide if columns == 120 else "❯ ○ ✗  ablation" in text and not is_wide
-            )
+            is_whole = "❯ ○ ✗  ablation" in text and text.endswith("tab: sort")
+            is_narrow = all(cell_width(line) < columns for line in text.split("\n"))
+            return is_whole and is_narrow and ("val_loss" in text) is (columns == 120)
 
         it.wait_until(fits, f"list at {columns} columns")
         lines = it.lines
