@@ -18,6 +18,7 @@ from qualia_lab import ArtifactExplorer, load, secrets
 from qualia_lab.errors import QualiaError
 from qualia_lab.model import Query
 from qualia_lab.text import markdown, visible
+from qualia_lab.tracking import uris
 
 SECRETS = [
     "correct-horse-battery",
@@ -230,3 +231,11 @@ def test_a_password_that_a_run_repeats_is_not_shown_by_an_error(
         ArtifactExplorer(f"sqlite:///{empty_store}").runs(Query(filter="correct-horse"))
     assert "correct-horse" not in str(caught.value)
     assert secrets.MASK in str(caught.value)
+
+
+def test_a_token_in_place_of_a_user_is_a_secret() -> None:
+    token = "ghx_0123456789abcdefABCDEF"
+    assert uris.without_password(f"https://{token}@host.invalid") == "https://host.invalid"
+    assert token not in secrets.scrub(f"401 for {token}")
+    assert uris.without_password("https://ann@host.invalid") == "https://host.invalid"
+    assert "ann" in secrets.scrub("hello ann")

@@ -212,6 +212,7 @@ def test_no_age_without_a_time() -> None:
         (47 * HOUR, "47 h"),
         (2 * DAY, "2 d"),
         (400 * DAY, "400 d"),
+        (-3 * DAY, "-3 d"),
     ],
 )
 def test_took(seconds: float | None, said: str) -> None:

@@ -119,7 +119,7 @@ def took(seconds: float | None) -> str:
     if seconds is None or seconds != seconds:
         return ""
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= 2 * size:
+        if abs(seconds) >= 2 * size:  # a run can end before it started
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.3g} s"
 

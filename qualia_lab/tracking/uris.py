@@ -29,6 +29,10 @@ _SECRET_KEYS = re.compile(
 _DATABASE_LOGIN = re.compile(r"(?P<scheme>[\w+.-]+)://(?P<user>[^:/@]*):(?P<password>[^@]*)@")
 
 
+# No name of a person is as long.
+_TOKEN_CHARACTERS = 20
+
+
 def default() -> str:
     """The URI that MLflow itself would use here: the environment's, else its own default.
 
@@ -117,6 +121,9 @@ def _without_secret_options(uri: str) -> str:
 def _remember_login(user: str, password: str) -> None:
     if password:
         for secret in (password, unquote(password), unquote(f"{user}:{password}")):
+            secrets.remember(secret)
+    elif len(user) >= _TOKEN_CHARACTERS:  # a token alone stands where a user does
+        for secret in (user, unquote(user)):
             secrets.remember(secret)
 
 
