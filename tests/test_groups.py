@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from stores import Run, curve, fill
 
 from qualia_lab import ArtifactExplorer, analysis
 from qualia_lab.analysis.groups import interval, rank_test
-from qualia_lab.analysis.show import Figure, Note
+from qualia_lab.analysis.show import Note
 from qualia_lab.errors import NotFoundError
 from qualia_lab.model import Query, RunSet
 from qualia_lab.seeds import is_seed
@@ -125,7 +127,7 @@ def test_groups_without_a_finite_value(empty_store: Path) -> None:
     nothing = load(empty_store, *repeated({"0.1": [NAN, NAN]}))
     assert analysis.compare_groups(nothing, "loss").empty
     assert "No setting has two runs" in repr(analysis.group_note(nothing, "loss"))
-    assert isinstance(analysis.group_chart(nothing, "loss"), Figure)
+    assert "No run of a group has a finite" in repr(analysis.group_chart(nothing, "loss"))
 
 
 def test_an_unknown_metric_or_baseline_is_said(empty_store: Path) -> None:
@@ -169,6 +171,45 @@ def test_the_rank_test_against_published_data() -> None:
     above = sum(a > b for a in at_term for b in early)
     assert (above, effect) == (35, pytest.approx((35 - 15) / 50))
     assert least == pytest.approx(2 / math.comb(15, 5))
+
+
+def test_ties_do_not_make_more_of_few_runs_than_there_is() -> None:
+    """Of the 20 ways to put three and three runs in order, two are the most extreme."""
+    for one, other in (([1.0] * 3, [2.0] * 3), ([1.0, 1.0, 2.0], [3.0, 3.0, 4.0])):
+        _, p, least = rank_test(np.array(one), np.array(other))
+        assert (p, least) == (pytest.approx(0.1), pytest.approx(0.1))
+    # By counting all 10 ways.
+    values, base = np.array([1.0, 1.0]), np.array([1.0, 2.0, 3.0])
+    u = [
+        sum((a > b) + (a == b) / 2 for a in some for b in rest)
+        for some, rest in splits([*values, *base], 2)
+    ]
+    seen = sum((a > b) + (a == b) / 2 for a in values for b in base)
+    as_far = min(1.0, 2 * min(np.mean(np.array(u) <= seen), np.mean(np.array(u) >= seen)))
+    assert rank_test(values, base)[1] == pytest.approx(as_far)
+
+
+def splits(values: list[float], size: int) -> Iterator[tuple[list[float], list[float]]]:
+    """Every way to take so many of the values, with those that are left."""
+    for places in itertools.combinations(range(len(values)), size):
+        yield (
+            [values[place] for place in places],
+            [value for place, value in enumerate(values) if place not in places],
+        )
+
+
+def test_very_many_repeats_are_cheap_and_agree_with_the_bootstrap() -> None:
+    draw = np.random.default_rng(3)
+    few, many = draw.normal(size=100), draw.normal(size=20_000)
+    low, high = interval(few)
+    # Student's interval of the same values, by its formula.
+    half = 1.984 * few.std(ddof=1) / 10
+    assert (low, high) == (
+        pytest.approx(few.mean() - half, abs=0.03),
+        pytest.approx(few.mean() + half, abs=0.03),
+    )
+    low, high = interval(many)
+    assert high - low == pytest.approx(2 * 1.96 * many.std(ddof=1) / math.sqrt(20_000), rel=0.01)
 
 
 def test_the_interval_against_published_data() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from qualia_lab.analysis.labels import plain, run_labels
-from qualia_lab.analysis.show import COLOURS, GREY, LINE_STYLES, Figure, Note, dress
+from qualia_lab.analysis.show import COLOURS, DRAWABLE, GREY, LINE_STYLES, Figure, Note, dress
 from qualia_lab.model import RunSet
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 _MOST_CHARTS = 6
 _MOST_LINES = 12
 _MOST_POINTS = 600
-# Beyond this, matplotlib's own sums for axis limits overflow.
-_DRAWABLE = 1e150
 _DECADES = 1000
 
 
@@ -87,7 +85,7 @@ def _draw(
     for run_id, curve in points.groupby("run_id", sort=False):
         steps = curve["step"].to_numpy(dtype="float64")
         values = curve["value"].to_numpy(dtype="float64")
-        values = np.where(np.abs(values) < _DRAWABLE, values, np.nan)
+        values = np.where(np.abs(values) < DRAWABLE, values, np.nan)
         kept = thin(values, _MOST_POINTS)
         points_drawn += len(kept)
         named = str(run_id) in styles

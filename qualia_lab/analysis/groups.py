@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from qualia_lab.analysis.labels import number, plain
-from qualia_lab.analysis.show import COLOURS, Figure, Note, dress
+from qualia_lab.analysis.show import COLOURS, DRAWABLE, Figure, Note, dress
 from qualia_lab.directions import direction
 from qualia_lab.errors import NotFoundError, known_list
 from qualia_lab.model import RunSet
@@ -18,11 +20,11 @@ from qualia_lab.seeds import is_seed
 from qualia_lab.text import visible
 
 _RESAMPLES = 9999
+_MOST_FOR_BOOTSTRAP = 100
+_MOST_ORDERS = 10_000
 _NOISE = 0.05
 _MOST_GROUPS = 12
 _LONGEST_LABEL = 60
-# Beyond this, matplotlib's own sums for axis limits overflow.
-_DRAWABLE = 1e150
 _FEWEST_FOR_INTERVAL = 3
 _VALUE = 24
 
@@ -77,13 +79,13 @@ def compare_groups(
 
     Returns:
         A row a group, the best mean first: ``n`` runs; ``mean``; ``std`` (of the sample, missing
-        for one run); ``low`` and ``high``, the 95 % bootstrap interval of the mean (bias-corrected
-        and accelerated, Efron 1987), missing below three runs; against the baseline ``difference``
-        of the means, ``effect``, the rank-biserial correlation (Kerby 2014: 1 when every run of
-        the group is higher than every run of the baseline, -1 when lower), and ``p`` of the
-        Mann-Whitney test, two-sided, corrected for the number of groups after Benjamini and
-        Hochberg (1995). ``least p`` is the smallest that these numbers of runs could give: above
-        0.05, they can't show a difference whatever the values are.
+        for one run); ``low`` and ``high``, the 95 % interval of the mean (see ``interval``),
+        missing below three runs; against the baseline ``difference`` of the means, ``effect``, the
+        rank-biserial correlation (Kerby 2014: 1 when every run of the group is higher than every
+        run of the baseline, -1 when lower), and ``p`` of the Mann-Whitney test, two-sided,
+        corrected for the number of groups after Benjamini and Hochberg (1995). ``least p`` is the
+        smallest that these numbers of runs could give: above 0.05, they can't show a difference
+        whatever the values are.
 
     Raises:
         NotFoundError: no such metric or group.
@@ -164,6 +166,8 @@ def group_chart(runs: RunSet, metric: str | None) -> Figure | Note:
     if metric is None or metric not in runs.metric_names:
         return Note("There is no metric to compare the groups by.")
     table = compare_groups(runs, metric)
+    if table.empty:
+        return Note(f"No run of a group has a finite last value of {plain(metric)}.")
     kept = table.sort_values("n", ascending=False, kind="stable").index[:_MOST_GROUPS]
     shown = table[table.index.isin(kept)]
     labels = group_labels(runs)
@@ -175,7 +179,7 @@ def group_chart(runs: RunSet, metric: str | None) -> Figure | Note:
     axes = figure.add_subplot()
     for place, (label, row) in enumerate(shown.iterrows()):
         mine = values[labels == label]
-        mine = mine[np.abs(mine) < _DRAWABLE]
+        mine = mine[np.abs(mine) < DRAWABLE]
         axes.plot(mine, [place] * len(mine), "o", color=COLOURS[0], alpha=0.6, markersize=5)
         if row["n"] > 1:
             axes.plot([row["mean"]], [place], "|", color=COLOURS[1], markersize=16, mew=2)
@@ -183,7 +187,8 @@ def group_chart(runs: RunSet, metric: str | None) -> Figure | Note:
             ends = [row["low"], row["high"]]
             axes.plot(ends, [place, place], "-", color=COLOURS[1], linewidth=2, zorder=1)
     axes.set_yticks(range(len(shown)), [_short(str(one)) for one in shown.index], parse_math=False)
-    axes.invert_yaxis()
+    # Half a row of air, so that no dot lies on the frame; the best is above.
+    axes.set_ylim(len(shown) - 0.5, -0.5)
     of = f" ({len(shown)} of {len(table):,} groups)" if len(shown) < len(table) else ""
     dress(axes, f"{plain(metric)}: a dot a run, the mean, its 95 % interval{of}")
     return figure
@@ -207,11 +212,26 @@ def _verdict(row: pd.Series[Any]) -> str:
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """The 95 % bootstrap interval of the mean (BCa); missing below three values or if all agree."""
-    from scipy import stats
+    """The 95 % interval of the mean; missing below three values or if all agree.
 
+    Up to 100 values by bootstrap (bias-corrected and accelerated, Efron 1987); beyond, where the
+    mean is as good as normal and the bootstrap takes memory by the square of their number,
+    Student's.
+    """
     if len(values) < _FEWEST_FOR_INTERVAL or np.ptp(values) == 0:
         return float("nan"), float("nan")
+    return _interval(tuple(values.tolist()))
+
+
+@lru_cache(maxsize=4096)  # a notebook asks for the same groups several times
+def _interval(values: tuple[float, ...]) -> tuple[float, float]:
+    from scipy import stats
+
+    if len(values) > _MOST_FOR_BOOTSTRAP:
+        low, high = stats.t.interval(
+            0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
+        )
+        return float(low), float(high)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where the acceleration can't be had, the ends are NaN
         found = stats.bootstrap(
@@ -223,13 +243,18 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 def rank_test(values: np.ndarray, base: np.ndarray) -> tuple[float, float, float]:
     """The rank-biserial correlation of two samples, p of the Mann-Whitney test, and the least p."""
     from scipy import stats
-    from scipy.special import comb
 
     one, other = len(values), len(base)
-    found = stats.mannwhitneyu(values, base, alternative="two-sided")
+    orders = math.comb(one + other, one)
+    ties = len(np.unique(np.concatenate([values, base]))) < one + other
+    # With ties scipy falls back on the normal distribution, whose p can lie under any that so few
+    # runs can give; all orders are counted instead, where they can be.
+    exact = stats.PermutationMethod(n_resamples=_MOST_ORDERS)
+    method = exact if ties and orders <= _MOST_ORDERS else "auto"
+    found = stats.mannwhitneyu(values, base, alternative="two-sided", method=method)
     effect = 2 * float(found.statistic) / (one * other) - 1
     # Of all orders of the runs two are the most extreme: all of one group above the other.
-    return effect, float(found.pvalue), min(1.0, 2 / float(comb(one + other, one)))
+    return effect, float(found.pvalue), min(1.0, 2 / orders)
 
 
 def _corrected(p: pd.Series[float]) -> pd.Series[float]:

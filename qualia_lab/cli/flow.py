@@ -130,10 +130,10 @@ class Interview:
     def _what_now(self, error: QualiaError) -> bool:
         """After a server failed: True to choose one anew, False to try again."""
         self._out.tell(error)
-        rows = [Row(value=one, label=one, cells=(one,)) for one in ("Try again", "Leave")]
+        rows = [Row(value=one, cells=(one,)) for one in ("Try again", "Leave")]
         if not self._given.which.tracking_uri:
             other = "Choose a server again"
-            rows.insert(1, Row(value=other, label=other, cells=(other,)))
+            rows.insert(1, Row(value=other, cells=(other,)))
         try:
             said = prompts.one("What now?", rows, [Column()])
         except Back:

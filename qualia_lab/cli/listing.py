@@ -10,7 +10,7 @@ from typing import Any
 
 from qualia_lab.cli.console import TELLING, Glyphs
 from qualia_lab.cli.lists import Row
-from qualia_lab.cli.tables import Column, age, took
+from qualia_lab.cli.tables import Column, age, shortened, took
 from qualia_lab.directions import ranked
 from qualia_lab.model import RunInfo, RunSet
 from qualia_lab.text import visible
@@ -39,7 +39,10 @@ def run_rows(
         Column(title="name", bends=16),
         Column(title="age", right=True),
         Column(title="took", right=True),
-        *(Column(title=visible(one[:_LONGEST_METRIC]), right=True) for one in metrics),
+        *(
+            Column(title=shortened(visible(one), _LONGEST_METRIC, glyphs.cut), right=True)
+            for one in metrics
+        ),
         Column(title="id", spare=True),
     ]
     placed = [(run, 0) for run in listed] if metric else nested(listed)
