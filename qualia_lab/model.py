@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from qualia_lab.directions import Direction, direction
 from qualia_lab.seeds import is_seed
 
 if TYPE_CHECKING:
@@ -189,6 +190,8 @@ class RunSet:
             logged from a value that is absent.
         tags: a row a run, a column a tag, MLflow's own (``mlflow.*``) included.
         datasets: a row an input: run_id, name, digest, context, source_type.
+        better: metrics of which somebody said whether less ("min") or more ("max") is better; of
+            the others their names tell, see ``direction``.
         loaded: how many of how many runs; ``coverage`` adds the histories fetched since.
     """
 
@@ -200,6 +203,7 @@ class RunSet:
     datasets: pd.DataFrame
     loaded: Coverage
     source: Source = field(repr=False)
+    better: Mapping[str, Direction] = field(default_factory=dict)
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -233,6 +237,19 @@ class RunSet:
         known = [time for time in times if time == time]  # NaT differs from itself
         return max(known) if known else None
 
+    def direction(self, metric: str) -> Direction | None:
+        """Whether less or more of a metric is better: as said by ``judging``, else by its name."""
+        return self.better.get(metric) or direction(metric)
+
+    def judging(self, metric: str | None, by: Direction | None) -> RunSet:
+        """The same runs, with less ("min") or more ("max") of a metric taken for better.
+
+        Nothing changes where either is None. What was fetched up to now is shared.
+        """
+        if metric is None or by is None:
+            return self
+        return replace(self, better={**self.better, metric: by})
+
     def only(self, run_ids: Sequence[str]) -> RunSet:
         """These runs of the set, in this order, with what any of them logged."""
         index = list(run_ids)
@@ -265,6 +282,9 @@ class RunSet:
             "metrics": self.metrics.size > 0,
             "datasets": len(self.datasets) > 0,
             "repeats": self._repeats,
+            "varied": any(self.params[name].nunique() > 1 for name in self.params.columns),
+            "nested": bool(self.runs["parent"].isin(self.runs.index).any()),
+            "system_metrics": any(name.startswith("system/") for name in self.metric_names),
         }
         return frozenset(fact for fact, here in found.items() if here)
 
@@ -415,6 +435,18 @@ FACTS: Mapping[str, Fact] = {
         missing="No two of these runs have the same params but for a seed.",
         how='mlflow.log_param("seed", 1), in several runs of the same params',
     ),
+    "varied": Fact(
+        missing="No param has two values among these runs.",
+        how='mlflow.log_param("learning_rate", 0.01), in runs that differ in it',
+    ),
+    "nested": Fact(
+        missing="None of these runs is nested in another of them.",
+        how="mlflow.start_run(nested=True)",
+    ),
+    "system_metrics": Fact(
+        missing="None of these runs logged what the machine did.",
+        how="mlflow.enable_system_metrics_logging(), with psutil installed",
+    ),
     "datasets": Fact(
         missing="None of these runs logged a data set.",
         how='mlflow.log_input(mlflow.data.from_pandas(frame, name="train"), context="training")',
@@ -428,12 +460,15 @@ Loop = Literal["run", "metric", "experiment"]
 class Parameter:
     """A question of a kind.
 
-    ``choices`` is ``"metrics"`` (those of the chosen runs), a tuple of strings, or None for free
-    text; ``default`` is an answer, or ``"first"`` of the choices.
+    One that is not ``at_prompt`` has its default there, and an answer only by ``--param``.
+    ``choices`` is ``"metrics"``, ``"params"`` or ``"runs"`` (those of the chosen runs), a tuple of
+    strings, or None for free text; ``default`` is an answer, or ``"first"`` of the choices; where
+    it is a number, so is every answer.
     """
 
     name: str
     ask: str
+    at_prompt: bool = True
     choices: str | tuple[str, ...] | None = None
     default: Answer = None
 

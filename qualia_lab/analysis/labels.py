@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from qualia_lab.errors import NotFoundError, known_list
 from qualia_lab.text import visible
 
 if TYPE_CHECKING:
@@ -27,6 +28,33 @@ def run_labels(runs: RunSet) -> dict[str, str]:
         else name
         for run_id, name in names.items()
     }
+
+
+def find_run(runs: RunSet, which: str) -> str:
+    """The id of the run that has this id, this label or this name, or whose id begins so.
+
+    Raises:
+        NotFoundError: none is called so, or several are; the known ones are listed.
+    """
+    names = runs.runs["name"]
+    labels = run_labels(runs)
+    for found in (
+        [which] if which in labels else [],
+        [run_id for run_id, label in labels.items() if label == which],
+        [str(run_id) for run_id, name in names.items() if name == which],
+        [run_id for run_id in labels if which and run_id.startswith(which)],
+    ):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            several = ", ".join(labels[one] for one in found[:5])
+            raise NotFoundError(
+                f"{visible(which, 60)} is the name of {len(found):,} runs: {several}"
+            )
+    raise NotFoundError(
+        f"no run {visible(which, 60)} among the {len(runs):,} loaded",
+        hint=known_list(which, list(labels.values())),
+    )
 
 
 def plain(value: object, most: int = _NAME_CHARACTERS) -> str:

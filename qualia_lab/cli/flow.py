@@ -120,7 +120,7 @@ class Interview:
             self._ask_kind,
             self._ask_experiments,
             self._ask_runs,
-            *(partial(self._ask_parameter, one) for one in self._kind.parameters),
+            *(partial(self._ask_parameter, one) for one in self._kind.parameters if one.at_prompt),
             self._ask_title,
             self._ask_output,
             self._ask_what_next,

@@ -83,6 +83,7 @@ def _question(parameter: Parameter) -> dict[str, Any]:
     return {
         "name": parameter.name,
         "ask": parameter.ask,
+        "at_prompt": parameter.at_prompt,
         "choices": list(choices) if isinstance(choices, tuple) else choices,
         "default": str(default) if is_odd else default,
         "flag": f"--param {parameter.name}=...",
@@ -133,8 +134,8 @@ def _page(record: dict[str, Any]) -> str:
 
 def _about_question(row: dict[str, Any]) -> list[str]:
     choices, default = row["choices"], row["default"]
-    if choices == "metrics":
-        said = "the metrics of the chosen runs"
+    if isinstance(choices, str):
+        said = f"the {choices} of the chosen runs" if choices != "runs" else "the chosen runs"
     elif choices is None:
         said = "any text"
     else:

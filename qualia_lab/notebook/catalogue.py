@@ -14,6 +14,7 @@ from qualia_lab.text import visible
 MANIFEST = "kind.toml"
 ENDING = ".py.j2"
 LOOPS = ("run", "metric", "experiment")
+_OF_RUNS = ("metrics", "params", "runs")
 
 _Check = Callable[[Any], bool]
 
@@ -154,7 +155,8 @@ def _parameter(name: str, row: Any, where: str) -> Parameter:
         where,
         required={"ask": _text},
         optional={
-            "choices": lambda value: value == "metrics" or _texts(value),
+            "at_prompt": lambda value: isinstance(value, bool),
+            "choices": lambda value: value in _OF_RUNS or _texts(value),
             "default": lambda value: isinstance(value, str | int | float | bool),
         },
     )
@@ -162,6 +164,7 @@ def _parameter(name: str, row: Any, where: str) -> Parameter:
     return Parameter(
         name=name,
         ask=row["ask"],
+        at_prompt=row.get("at_prompt", True),
         choices=tuple(choices) if isinstance(choices, list) else choices,
         default=row.get("default"),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qualia_lab import __version__
+from qualia_lab.analysis.labels import find_run
 from qualia_lab.directions import ranked
 from qualia_lab.errors import TemplateError, TooFewRunsError, UsageError, known_list
 from qualia_lab.model import FACTS, Answer, Cell, Kind, RunSet, Section, Selection
@@ -158,6 +159,7 @@ def answers(
 
     Raises:
         UsageError: an answer to a question that the kind does not ask, or one that is no choice.
+        NotFoundError: a run that is not among these, or a name that several have.
     """
     require_known(kind, given)
     found: dict[str, Answer] = {}
@@ -167,6 +169,8 @@ def answers(
         if name not in given:
             first = metric if metric in (choices or ()) else next(iter(choices or ()), None)
             found[name] = first if parameter.default == "first" else parameter.default
+        elif parameter.choices == "runs":
+            found[name] = find_run(runs, str(given[name]))
         elif choices is not None and given[name] not in choices:
             raise UsageError(
                 f"param {name}: {visible(str(given[name]), 60)} is no choice",
@@ -191,6 +195,10 @@ def options(choices: str | tuple[str, ...] | None, runs: RunSet) -> list[str] | 
     """The choices of a question for this data; None for free text."""
     if choices == "metrics":
         return ranked_metrics(runs)
+    if choices == "params":
+        return [str(name) for name in runs.params.columns]
+    if choices == "runs":
+        return [str(run_id) for run_id in runs.runs.index]
     return None if choices is None else list(choices)
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _PAGE = 1000
 _TRACES_PAGE = 500
 # MLflow's filter parser slows down and then refuses on long lists.
-_IDS_A_QUERY = 100
+IDS_A_QUERY = 100
 _THREADS = 8
 _PARENT = "mlflow.parentRunId"
 _NEWEST_FIRST = ("attributes.start_time DESC",)
@@ -209,7 +209,7 @@ class ClientReader:
         ]
         seen: set[str] = set()
         wanted = None if query.run_ids is None else set(query.run_ids)
-        if wanted and len(wanted) > _IDS_A_QUERY and (query.order_by or query.top is not None):
+        if wanted and len(wanted) > IDS_A_QUERY and (query.order_by or query.top is not None):
             # An order holds within one query only: ask for all, keep the wanted.
             query = replace(query, run_ids=None)
         for clause in filters(query):
@@ -242,14 +242,14 @@ def _pages(fetch: Callable[..., Any], uri: str) -> Iterator[Any]:
         yield from found
 
 
-def id_lists(run_ids: Sequence[str]) -> Iterator[str]:
-    """Ids as MLflow's filters list them, as many at a time as a filter may hold."""
+def id_lists(run_ids: Sequence[str], at_once: int = IDS_A_QUERY) -> Iterator[str]:
+    """Ids as MLflow's filters list them, so many at a time."""
     plain = [run_id for run_id in run_ids if run_id.isalnum()]
-    for start in range(0, len(plain), _IDS_A_QUERY):
-        yield ", ".join(f"'{run_id}'" for run_id in plain[start : start + _IDS_A_QUERY])
+    for start in range(0, len(plain), at_once):
+        yield ", ".join(f"'{run_id}'" for run_id in plain[start : start + at_once])
 
 
-def filters(query: Query) -> Iterator[str]:
+def filters(query: Query, ids_at_once: int = IDS_A_QUERY) -> Iterator[str]:
     """MLflow filters that together ask for the query, one for each batch of run ids.
 
     Only typed fields and the person's own ``filter`` go in: MLflow has no quote escape.
@@ -277,7 +277,7 @@ def filters(query: Query) -> Iterator[str]:
     if query.run_ids is None:
         yield " AND ".join(clauses)
         return
-    for listed in id_lists(query.run_ids):
+    for listed in id_lists(query.run_ids, ids_at_once):
         yield " AND ".join([*clauses, f"attributes.run_id IN ({listed})"])
 
 

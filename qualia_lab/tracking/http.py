@@ -18,7 +18,7 @@ from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo
 from qualia_lab.text import visible, whole
 from qualia_lab.tracking import answers, boundary, models, reader, traces
 from qualia_lab.tracking.answers import Json
-from qualia_lab.tracking.client import ClientReader, filters, id_lists
+from qualia_lab.tracking.client import IDS_A_QUERY, ClientReader, filters, id_lists
 from qualia_lab.tracking.models import Logged, Version
 from qualia_lab.tracking.reader import Columns, Progress, unseen
 from qualia_lab.tracking.session import RefusedError, Session
@@ -33,6 +33,8 @@ _TRACES_PAGE, _MODELS_PAGE, _VERSIONS_PAGE = 500, 500, 10_000
 _FIRST_PAGE = 250
 # Requests at once: a server has a few workers, and more would only queue there.
 _THREADS = 4
+# Fewer ids are not worth a request of their own.
+_FEWEST_IDS = 20
 # The server's own limits of get-history-bulk (mlflow/server/handlers.py).
 _BULK_RUNS, _BULK_POINTS = 100, 25_000
 _BULK = "ajax-api/2.0/mlflow/metrics/get-history-bulk"
@@ -229,8 +231,11 @@ class HttpReader:
     def _by_id(self, query: Query, tally: _Tally) -> list[Json]:
         """Batches of ids at once. An order holds within one answer only: then ask for all."""
         wanted = set(query.run_ids or ())
-        clauses = list(filters(query))
-        if len(clauses) > 1 and (query.order_by or query.top is not None):
+        ordered = bool(query.order_by) or query.top is not None
+        # One request keeps one of the server's workers busy and leaves the others idle.
+        share = max(_FEWEST_IDS, -(-len(wanted) // _THREADS))
+        clauses = list(filters(query, IDS_A_QUERY if ordered else min(share, IDS_A_QUERY)))
+        if len(clauses) > 1 and ordered:
             everything = self._runs(replace(query, run_ids=None, top=None))
             return [run for run in everything if answers.info(run)["run_id"] in wanted][: query.top]
 
