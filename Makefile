@@ -11,7 +11,7 @@ JOBS   ?= 2
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo lab test lint types unit format bench bench-quick docs recording clean
+.PHONY: help demo lab test lint types unit format bench bench-quick docs recording gallery clean
 
 help:  ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,7 @@ bench: $(VENV)/.installed  ## Measure everything; writes benchmarks/RESULTS.md.
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/executing.py
 	$(BIN)/python benchmarks/prompt.py
 
 bench-quick: $(VENV)/.installed  ## Measure reading 10,000 runs; under 2 minutes.
@@ -55,6 +56,9 @@ docs: $(VENV)/.installed  ## Rewrite what in the docs comes out of the commands.
 
 recording: $(VENV)/.test  ## Record the prompt again, for the README.
 	$(BIN)/python docs/record.py
+
+gallery: $(VENV)/.test  ## Draw docs/gallery.md again, from fresh demo runs; needs Chromium.
+	$(BIN)/python docs/gallery.py
 
 clean:  ## Remove what make made.
 	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -16,6 +16,8 @@ import pytest
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.pop("MLFLOW_TRACKING_URI", None)
+# Six processes beside the server that look for jobs all the time; no test gives them any.
+os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -64,7 +66,7 @@ def demo_store(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     from qualia_lab.demo import create_demo_runs
 
     path = Path(shutil.copy(migrated, tmp_path_factory.mktemp("demo") / "mlflow.db"))
-    create_demo_runs(f"sqlite:///{path}")
+    create_demo_runs(f"sqlite:///{path}", count=5)
     return path
 
 

@@ -17,7 +17,7 @@ from stores import T0, Run, curve, fill, run_id
 
 from qualia_lab import ArtifactExplorer, analysis
 from qualia_lab.analysis import labels
-from qualia_lab.analysis.curves import thin
+from qualia_lab.analysis.images import Picture
 from qualia_lab.analysis.show import Figure, Note
 from qualia_lab.directions import direction, ranked
 from qualia_lab.errors import NotFoundError, TooFewRunsError
@@ -180,22 +180,12 @@ def test_overview(empty_store: Path) -> None:
     assert table["val_loss"].iloc[2] is pd.NA
 
 
-def test_headline(empty_store: Path) -> None:
-    runs = three(empty_store)
-    text = analysis.headline(runs, "val_loss").text
-    assert text.splitlines() == [
-        "3 runs: 1 finished, 1 failed, 1 running.",
-        "Best val_loss: 0.25 by good (lowest last value; 1 of 2 logged are finite).",
-    ]
-    assert "is not known from its name" in analysis.headline(runs, "depth").text
-    assert "No run logged absent." in analysis.headline(runs, "absent").text
-
-
 def test_a_run_that_is_gone_is_named(empty_store: Path) -> None:
     three(empty_store)
     explorer = ArtifactExplorer(f"sqlite:///{empty_store}")
     runs = explorer.load(Query(run_ids=(run_id(0), "0" * 32)))
-    assert f"1 of 2 runs loaded\ngone from the store: {'0' * 32}." in analysis.headline(runs).text
+    assert "1 more are gone from the store" in repr(analysis.first_look(runs))
+    assert "00000000" in list(analysis.findings(runs)["evidence"])
 
 
 def test_differing_params(empty_store: Path) -> None:
@@ -217,45 +207,14 @@ def test_what_is_no_finite_number_stays_text(text: str, empty_store: Path) -> No
     assert analysis.differing_params(runs).loc["p"].tolist() == [text, "2"]
 
 
-def test_compare_metrics_and_the_best_of_each_row(empty_store: Path) -> None:
-    logged = {
-        "a": {"loss": 0.5, "f1": 0.5, "m": 1.0},
-        "b": {"loss": 0.25, "f1": 0.25, "m": 2.0},
-        "c": {"loss": NAN},
-    }
-    runs = load(
-        empty_store,
-        *(
-            Run(run_id=run_id(i), name=name, metrics={key: curve([v]) for key, v in last.items()})
-            for i, (name, last) in enumerate(logged.items())
-        ),
-    )
-    table = analysis.compare_metrics(runs)
-    assert table.loc["loss", "b"] == 0.25
-    assert table.loc["f1", "c"] is pd.NA
-    shown = analysis.mark_best(table).data
-    assert list(shown.loc["loss"]) == ["0.5", "0.25 ★", "NaN"]
-    assert list(shown.loc["f1"]) == ["0.5 ★", "0.25", ""]
-    assert list(shown.loc["m"]) == ["1", "2", ""], "no direction is known, so none is best"
-
-
-def test_past_twelve_runs_the_best_are_shown_and_the_cut_is_said(empty_store: Path) -> None:
-    runs = load(
-        empty_store,
-        *(
-            Run(run_id=run_id(i), name=f"r{i}", metrics={"loss": curve([20.0 - i])})
-            for i in range(20)
-        ),
-    )
-    styler = analysis.mark_best(analysis.compare_metrics(runs), "loss")
-    assert list(styler.data.columns) == [f"r{i}" for i in range(19, 7, -1)]
-    assert "12 of 20 runs shown, the best by loss" in styler.caption
-    assert analysis.compare_metrics(runs).shape == (1, 20)
-
-
 def test_a_comparison_needs_two(empty_store: Path) -> None:
     runs = load(empty_store, Run(run_id=run_id(0)))
-    for function in (analysis.differing_params, analysis.compare_metrics):
+    for function in (
+        analysis.differing_params,
+        analysis.what_differs,
+        analysis.compare_metrics,
+        analysis.metrics_side_by_side,
+    ):
         with pytest.raises(TooFewRunsError):
             function(runs)
 
@@ -311,7 +270,8 @@ def test_nothing_hostile_is_active_in_what_a_cell_shows(text: str, empty_store: 
         analysis.run_report(runs, run_id(0))._repr_html_(),
         analysis.overview(runs, text[:250])._repr_html_(),
         analysis.differing_params(runs)._repr_html_(),
-        analysis.mark_best(analysis.compare_metrics(runs)).to_html(),
+        analysis.metrics_side_by_side(runs).to_html(),
+        analysis.what_differs(runs)._repr_html_(),
     ]
     for markup in shown:
         tags = set(re.findall(r"<\s*/?\s*([a-zA-Z0-9]+)", markup))
@@ -331,64 +291,12 @@ def test_nothing_hostile_is_active_in_what_a_cell_shows(text: str, empty_store: 
         }
         assert tags <= allowed
         assert not re.search("[\x00-\x08\x0b-\x1f\u202e\u2066\u200b\u2028]", markup)
-    note = analysis.headline(runs, text[:250])._repr_markdown_()
+    note = analysis.first_look(runs, text[:250])._repr_markdown_()
+    note = re.sub(
+        r"^- \*\*[A-Z][a-z&#0-9; ]*\*\*: ", "", note, flags=re.MULTILINE
+    )  # the list is ours
     assert not re.search(r"[<>\[\]()`$*_|{}\"']", note)
     assert png(analysis.metric_curves(runs)).width > 500
-
-
-def test_curves_name_twelve_runs_and_say_so(empty_store: Path) -> None:
-    runs = load(
-        empty_store,
-        *(
-            Run(run_id=run_id(i), name=f"r{i}", metrics={f"m{j}": curve([i, j]) for j in range(8)})
-            for i in range(15)
-        ),
-    )
-    figure = analysis.metric_curves(runs, "m7")
-    assert isinstance(figure, Figure)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        "m7", "m0", "m1", "m2", "m3", "m4",
-    ]  # fmt: skip
-    assert all(len(axes.lines) == 15 for axes in figure.axes)
-    (legend,) = figure.legends
-    assert len(legend.get_texts()) == 12
-    assert legend.get_title().get_text() == (
-        "6 of 8 metrics drawn; 12 of 15 runs named, the others grey"
-    )
-    assert figure._repr_mimebundle_()["text/plain"].startswith("Curves of m7, m0")
-
-
-def test_a_diverged_curve_is_marked_and_does_not_set_the_scale(empty_store: Path) -> None:
-    runs = load(
-        empty_store,
-        Run(run_id=run_id(0), name="sound", metrics={"loss": curve([2.0, 1.0])}),
-        Run(run_id=run_id(1), name="lost", metrics={"loss": curve([1e100, NAN])}),
-    )
-    figure = analysis.metric_curves(runs)
-    assert isinstance(figure, Figure)
-    (axes,) = figure.axes
-    assert axes.get_title(loc="left") == "loss (1 diverged)"
-    assert axes.get_ylim() == pytest.approx((0.94, 2.06))
-    assert [line.get_marker() for line in axes.lines].count("X") == 1
-
-
-def test_no_curves_make_a_note(empty_store: Path) -> None:
-    runs = load(empty_store, Run(run_id=run_id(0), metrics={"m": curve([1.0])}))
-    note = analysis.metric_curves(runs)
-    assert isinstance(note, Note)
-    assert "no curve to draw" in note.text
-
-
-def test_thinning_keeps_every_peak() -> None:
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=100_000)
-    values[[31_415, 92_653]] = 50.0, -50.0
-    values[1000:2000] = NAN
-    kept = thin(values, 600)
-    assert len(kept) <= 600
-    assert (kept[0], kept[-1]) == (0, 99_999)
-    assert {31_415, 92_653} <= set(kept)
-    assert list(thin(values[:600], 600)) == list(range(600))
 
 
 def test_images(empty_store: Path) -> None:
@@ -399,13 +307,11 @@ def test_images(empty_store: Path) -> None:
         Image.new("RGB", (60, 40), (number * 30, 0, 0)).save(folder / f"{number}.png")
     (folder / "1.png").write_bytes(b"no image")
     (folder / "notes.txt").write_text("x")
-    figure = analysis.run_images(runs, run_id(0))
-    assert isinstance(figure, Figure)
-    assert [axes.get_title() for axes in figure.axes] == [
-        f"plots/{number}.png" for number in (0, 2, 3, 4, 5)
-    ]
-    assert "plots/1.png: cannot identify image file" in str(figure.get_supxlabel())
-    assert "6 of 7 images shown" in str(figure.get_supxlabel())
+    picture = analysis.run_images(runs, run_id(0))
+    assert isinstance(picture, Picture)
+    shown = ", ".join(f"plots/{number}.png" for number in (0, 2, 3, 4, 5))
+    assert picture.alt.startswith(f"Images: {shown}. plots/1.png: cannot identify image file")
+    assert picture.alt.endswith("5 of 7 images shown")
     for path in folder.iterdir():
         path.unlink()
     Image.new("1", (30_000, 30_000)).save(folder / "bomb.png")

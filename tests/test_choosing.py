@@ -316,15 +316,20 @@ def test_the_title_and_the_file_say_how_the_runs_were_chosen(
 
 def test_the_best_rank_by_the_metric_that_they_are_the_best_by(store: Path, tmp_path: Path) -> None:
     where = ["create", "--tracking-uri", uri(store), "--json", "-o", "n.ipynb", "--overwrite"]
-    for flags, metric in (
-        (["--all"], "loss"),
-        (["--best", "f/1 x:max", "--top", "2"], "f/1 x"),
-        (["--best", "f/1 x:max", "--top", "2", "--param", "metric=loss"], "loss"),
+    highest = ["--best", "f/1 x:max", "--top", "2"]
+    for flags, metric, way in (
+        (["--all"], "loss", None),
+        (["--best", "loss", "--top", "2"], "loss", None),
+        (["--best", "loss:max", "--top", "2"], "loss", "max"),
+        (highest, "f/1 x", "max"),
+        ([*highest, "--param", "direction=min"], "f/1 x", "min"),
+        ([*highest, "--param", "metric=loss"], "loss", None),
     ):
         done = in_process(main, *where, *flags, cwd=tmp_path)
         assert done.code == 0, done.err
         notebook = nbformat.read(tmp_path / "n.ipynb", as_version=4)
-        assert notebook.metadata["qualia_lab"]["parameters"] == {"metric": metric}
+        parameters = notebook.metadata["qualia_lab"]["parameters"]
+        assert (parameters["metric"], parameters["direction"]) == (metric, way)
 
 
 def test_a_notebook_of_very_many_runs_keeps_the_whole_query(migrated: Path, tmp_path: Path) -> None:

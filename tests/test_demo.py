@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 SYSTEM = "system/"
-SWEEP = ["lr=0.01", "lr=0.1", "lr=1", "lr=100"]
+SWEEP = ["lr=0.003", "lr=0.01", "lr=0.03", "lr=0.1", "lr=1", "lr=100"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{cwd / 'other.db'}")
         before = world()
         made = create_demo_runs(
-            f"sqlite:///{folder / 'mlflow.db'}", on_progress=lambda *told: progress.append(told)
+            f"sqlite:///{folder / 'mlflow.db'}",
+            count=5,
+            on_progress=lambda *told: progress.append(told),
         )
         after = world()
     client = MlflowClient(tracking_uri=made.tracking_uri)
@@ -129,7 +132,7 @@ def python(code: str, **environment: str) -> str:
     ).stdout
 
 
-def test_default_set_holds_every_role(demo: Outcome) -> None:
+def test_the_first_five_hold_every_role(demo: Outcome) -> None:
     assert {name: run.info.status for name, run in demo.runs.items()} == {
         "digits-mlp-seed0": "FINISHED",
         "digits-lr-sweep": "FINISHED",
@@ -266,7 +269,7 @@ def test_a_diverged_run_leaves_valid_json(demo: Outcome) -> None:
 def test_sweep_table_has_a_row_for_each_child(demo: Outcome) -> None:
     with (demo.files("digits-lr-sweep") / "sweep.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [float(row["learning_rate"]) for row in rows] == [0.01, 0.1, 1.0, 100.0]
+    assert [float(row["learning_rate"]) for row in rows] == [0.003, 0.01, 0.03, 0.1, 1.0, 100.0]
     for row, child in zip(rows, SWEEP, strict=True):
         assert repr(float(row["val_loss"])) == repr(demo.runs[child].data.metrics["val_loss"])
 
@@ -355,10 +358,24 @@ def test_a_second_call_adds_to_the_experiment(demo: Outcome) -> None:
     assert len(runs_of(demo, "grows")) == 2
 
 
+def test_the_default_set_can_tell_noise_from_settings() -> None:
+    """Five seeds of one setting and three of another, on one data set and nothing else."""
+    planned = plan.runs(9, 0)
+    trained = [run for one in planned for run in (one.children or (one,))]
+    assert {run.training.dataset for run in trained} == {"digits"}
+    seeds: dict[tuple[int, float], set[int]] = {}
+    for run in trained:
+        training = run.training
+        seeds.setdefault((training.hidden_units, training.learning_rate), set()).add(training.seed)
+    assert seeds[32, 0.1] == {0, 1, 2, 3, 4}
+    assert seeds[128, 0.03] == {0, 1, 2}
+    assert signature(create_demo_runs).parameters["count"].default == len(planned)
+
+
 def test_a_regression_has_no_accuracy(demo: Outcome) -> None:
     from PIL import Image
 
-    made = create_demo_runs(demo.made.tracking_uri, experiment="seven", count=7)
+    made = create_demo_runs(demo.made.tracking_uri, experiment="eleven", count=11)
     run = demo.client.get_run(made.run_ids[-1])
     assert run.info.run_name == "diabetes-linear-seed0"
     assert run.data.tags["task"] == "regression"
@@ -395,7 +412,9 @@ def test_an_interrupted_run_is_not_left_running(
     assert {run.info.run_name: run.info.status for run in runs_of(demo, experiment)} == {
         "digits-mlp-seed0": "FINISHED",
         "digits-lr-sweep": status,
+        "lr=0.003": "FINISHED",
         "lr=0.01": "FINISHED",
+        "lr=0.03": "FINISHED",
         "lr=0.1": status,
     }
 

@@ -1623,3 +1623,38 @@ def test_a_server_that_a_project_names_gets_credentials_only_after_a_yes(
             it.press(CTRL_C)
         assert it.end() == code
     assert PASSWORD not in it.sent
+
+
+# What comes next.
+
+
+def test_an_export_is_chosen_and_becomes_flags(place: Path) -> None:
+    (place / "t.html").write_text("mine")
+    args = [word for word in (*OF_CHURN, "--all", *REST) if word != "--no-execute"]
+    with terminal(*args, "--section", "overview", cwd=place) as it:
+        it.asked("What next?")
+        it.press("export" + ENTER)
+        it.asked("Export to")
+        assert [line.split()[2] for line in it.lines if " ○ " in line] == [
+            "HTML",
+            "PDF",
+            "Markdown",
+        ]
+        it.press(ESC)
+        it.asked("What next?")
+        it.press("export" + ENTER)
+        it.asked("Export to")
+        it.press(ENTER)
+        it.wait_for("t.html exists")
+        it.asked("What next?")
+        it.press("export" + ENTER)
+        it.asked("Export to")
+        it.press("mark" + SPACE + ENTER)
+        it.asked("Write t.ipynb, then execute it and export it?")
+        assert "        and t.md" in it.lines
+        it.press("y")
+        assert it.end() in (0, 8)
+    assert it.result == "t.ipynb\nt.md\n"
+    assert (place / "t.html").read_text() == "mine"
+    assert (place / "t.md").read_text().startswith("# T\n")
+    assert "--execute --export markdown --overwrite" in again_of(it)

@@ -12,7 +12,7 @@ import pytest
 from stores import Run, curve, fill
 
 from qualia_lab import ArtifactExplorer, analysis
-from qualia_lab.analysis.groups import interval, rank_test
+from qualia_lab.analysis.groups import interval, lead, rank_test
 from qualia_lab.analysis.show import Note
 from qualia_lab.errors import NotFoundError
 from qualia_lab.model import Query, RunSet
@@ -141,8 +141,57 @@ def test_an_unknown_metric_or_baseline_is_said(empty_store: Path) -> None:
 
 
 def test_the_note_says_whether_it_may_be_noise(empty_store: Path) -> None:
-    few = load(empty_store, *repeated({"0.1": [1.0, 1.1], "1": [2.0, 2.1]}))
-    assert "Too few runs to tell them apart" in repr(analysis.group_note(few, "loss"))
+    few = load(empty_store, *repeated({"0.1": [1.0, 1.1], "1": [2.0]}))
+    assert lead(few, "loss", "lr=0.1", "lr=1").sure is None
+    assert "too few runs repeat" in lead(few, "loss", "lr=0.1", "lr=1").verdict
+
+
+def test_few_repeats_are_judged_by_the_spread_of_all(empty_store: Path) -> None:
+    """Two runs of a setting can't tell by ranks: against scipy's t test."""
+    from scipy import stats
+
+    one, other = [1.0, 1.3], [1.5, 1.6]
+    two = load(empty_store, *repeated({"0.1": one, "1": other}))
+    found = lead(two, "loss", "lr=0.1", "lr=1")
+    p = stats.ttest_ind(one, other).pvalue
+    assert f"(p = {p:.2g}; Student" in found.verdict
+    assert found.sure is False
+    assert found.difference == pytest.approx(-0.4)
+    assert found.share == pytest.approx(-0.4 / 1.55)
+
+
+def test_the_spread_of_three_settings_is_pooled(empty_store: Path) -> None:
+    """Against least squares on indicators."""
+    from scipy import stats
+
+    samples = {"0.1": [1.0, 1.3], "1": [1.9, 2.0], "10": [4.0, 4.9, 4.2]}
+    runs = load(empty_store, *repeated(samples))
+    values = np.concatenate(list(samples.values()))
+    which = np.repeat(np.arange(3), [len(one) for one in samples.values()])
+    design = (which[:, None] == np.arange(3)).astype(float)
+    means, residue, _, _ = np.linalg.lstsq(design, values, rcond=None)
+    free = len(values) - 3
+    contrast = np.array([1.0, -1.0, 0.0])
+    variance = residue[0] / free * contrast @ np.linalg.inv(design.T @ design) @ contrast
+    p = 2 * stats.t.sf(abs(contrast @ means) / math.sqrt(variance), free)
+    assert f"(p = {p:.2g}; " in lead(runs, "loss", "lr=0.1", "lr=1").verdict
+
+
+def test_only_what_finished_is_judged(empty_store: Path) -> None:
+    sample = repeated({"0.1": [1.0, 1.2, 9.0], "1": [2.0, 2.1]})
+    sample[2].status = "FAILED"
+    runs = load(empty_store, *sample)
+    assert analysis.compare_groups(runs, "loss").loc["lr=0.1", "n"] == 2
+    chart = analysis.group_chart(runs, "loss")
+    assert "hollow: not finished" in chart.axes[0].get_xlabel()
+    assert sorted(x for line in chart.axes[0].lines for x in line.get_xdata())[-1] == 9.0
+
+
+def test_where_nobody_ends_runs_all_count(empty_store: Path) -> None:
+    sample = repeated({"0.1": [1.0, 1.2], "1": [2.0, 2.1]})
+    for run in sample:
+        run.status = "RUNNING"
+    assert list(analysis.compare_groups(load(empty_store, *sample), "loss")["n"]) == [2, 2]
 
 
 @pytest.mark.parametrize(

@@ -656,7 +656,7 @@ def test_no_runs_at_all_have_frames_of_the_same_kind(churn: Path, odd: RunSet) -
 
 
 def test_offers_are_facts_of_the_data(odd: RunSet) -> None:
-    assert odd.offers == {"runs", "two_runs", "params", "metrics"}
+    assert odd.offers == {"runs", "two_runs", "params", "metrics", "nested"}
 
 
 def test_hostile_text_comes_back_as_it_was_logged(make_store: Client) -> None:
@@ -697,7 +697,8 @@ def test_the_demo_runs_are_read_whole(demo_store: Path) -> None:
     runs = load(uri(demo_store), [run.run_id for run in listed])
     assert len(runs) == len(listed) >= 5
     assert {"FINISHED", "FAILED", "RUNNING"} <= set(runs.runs["status"])
-    assert runs.offers == {"runs", "two_runs", "params", "metrics", "datasets", "repeats"}
+    facts = {"params", "metrics", "datasets", "repeats", "varied", "nested", "system_metrics"}
+    assert runs.offers == {"runs", "two_runs", *facts}
     assert set(runs.runs["parent"].dropna()) <= set(runs.runs.index)
     assert runs.metrics["val_loss"].notna().any()
     ended = [run.run_id for run in listed if run.ended]
@@ -764,7 +765,7 @@ def check_odd_runs(runs: RunSet, ids: list[str]) -> None:
         [first, "plain", "c3", "-", "code"],
     ]
     assert {str(kind) for kind in runs.datasets.dtypes} == {"str"}
-    assert runs.offers == {"runs", "two_runs", "params", "metrics", "datasets"}
+    assert runs.offers == {"runs", "two_runs", "params", "metrics", "datasets", "nested"}
 
 
 @pytest.mark.xdist_group("server")

@@ -1,58 +1,57 @@
-"""Two runs and more, side by side."""
+"""The metrics of two runs and more, side by side."""
 
 from __future__ import annotations
 
 import html
 import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from qualia_lab.analysis.labels import number, plain, run_labels
-from qualia_lab.directions import direction
-from qualia_lab.errors import TooFewRunsError
+from qualia_lab.analysis.labels import distinct, find_run, number, plain, run_labels
+from qualia_lab.analysis.show import Note
+from qualia_lab.analysis.values import best_order, last_values, require_two
+from qualia_lab.directions import ranked
+from qualia_lab.errors import NotFoundError, known_list
 from qualia_lab.model import RunSet
-from qualia_lab.text import parse_number
+from qualia_lab.text import visible
 
 _MOST_RUNS = 12
+_MOST_ROWS = 60
+_NAME = 60
 _BEST_MARK = "★"
+_OF_HISTORY = ("best", "min", "max")
 
 
-def differing_params(runs: RunSet) -> pd.DataFrame:
-    """Parameters whose values differ between runs.
+def compare_metrics(
+    runs: RunSet, value: Literal["last", "best", "min", "max"] = "last"
+) -> pd.DataFrame:
+    """One value of each metric, side by side.
 
-    A row a parameter, a column a run, in the order of ``runs``. Values that all parse as finite
-    numbers are shown as numbers; a run that did not log a parameter shows ``<NA>``.
+    Args:
+        runs: the runs.
+        value: ``"last"``; or over the finite points of its history the ``"min"``, the ``"max"`` or
+            the ``"best"`` of them (missing where it is not known which is better).
 
-    Raises:
-        TooFewRunsError: fewer than two runs.
-    """
-    _require_two(runs)
-    labels = run_labels(runs)
-    rows: dict[str, list[object]] = {}
-    for name in runs.params.columns:
-        values = runs.params[name]
-        if values.nunique(dropna=False) > 1:
-            rows[plain(name, 60)] = _as_numbers(values)
-    columns = pd.Index([labels[run] for run in runs.runs.index], name="param")
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype="object")
-
-
-def compare_metrics(runs: RunSet) -> pd.DataFrame:
-    """The last value of each metric, side by side.
-
-    A row a metric (system metrics last), a column a run, in the order of ``runs``; NaN where a run
-    logged NaN, ``<NA>`` where it did not log the metric.
+    Returns:
+        A row a metric (system metrics last), a column a run, in the order of ``runs``; NaN where a
+        run logged NaN, ``<NA>`` where it did not log the metric.
 
     Raises:
         TooFewRunsError: fewer than two runs.
+        NotFoundError: no such ``value``.
     """
-    _require_two(runs)
+    require_two(runs)
     labels = run_labels(runs)
     names = sorted(runs.metric_names, key=lambda name: (name.startswith("system/"), name))
     values = runs.metrics[names].to_numpy(dtype="float64")
     logged = runs.logged[names].to_numpy(dtype=bool)
+    if value != "last":
+        values = _of_history(runs, names, value)
+        logged = logged & ~np.isnan(values)
     columns = {
         labels[run_id]: pd.arrays.FloatingArray(values[row].copy(), ~logged[row])
         for row, run_id in enumerate(runs.runs.index)
@@ -60,83 +59,184 @@ def compare_metrics(runs: RunSet) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index(names)).rename_axis(columns="metric")
 
 
-def mark_best(table: pd.DataFrame, metric: str | None = None) -> Styler:
-    """A table of ``compare_metrics`` with the best value of each row in bold with a star.
+def differences(runs: RunSet, baseline: str | None = None) -> pd.DataFrame:
+    """The last value of each metric less that of the baseline run; in the shape of
+    ``compare_metrics``, without the baseline's own column.
 
-    Rows whose name does not tell whether more or less is better have no star. Past 12 runs only
-    the 12 best by ``metric`` are shown, and the caption says so; the table itself stays whole.
+    Args:
+        runs: the runs.
+        baseline: a run id, the start of one, or a name; by default ``default_baseline``.
+
+    Raises:
+        TooFewRunsError: fewer than two runs.
+        NotFoundError: no such run.
     """
-    shown, caption = _best_columns(table, metric)
-    best = {name: _best_value(table.loc[name], direction(str(name))) for name in shown.index}
+    table = compare_metrics(runs)
+    base = run_labels(runs)[_baseline(runs, baseline)]
+    with np.errstate(all="ignore"):  # the difference of two infinities is NaN, and that is that
+        return table.drop(columns=base).sub(table[base], axis=0)
+
+
+def default_baseline(runs: RunSet) -> str:
+    """The run that started first of those that logged a metric: what came later is measured by it.
+
+    Of all runs where none logged a metric or none has a time of start.
+    """
+    started = runs.runs.loc[runs.logged.any(axis=1).to_numpy(dtype=bool), "started"].dropna()
+    if started.empty:
+        started = runs.runs["started"].dropna()
+    return str(started.sort_values(kind="stable").index[0] if len(started) else runs.runs.index[-1])
+
+
+def metrics_side_by_side(
+    runs: RunSet, metric: str | None = None, baseline: str | None = None
+) -> Styler | Note:
+    """Last values as people read them: the best of a row starred, each run's difference to the
+    baseline below its value, with sign and percent.
+
+    Rows whose better end is not known have no star. At most 12 runs, the best by ``metric`` first
+    and the baseline among them, and 60 metrics, those that tell runs apart best first; the caption
+    says what is left out. ``compare_metrics`` and ``differences`` give all of it.
+
+    Raises:
+        TooFewRunsError: fewer than two runs.
+        NotFoundError: no such baseline.
+    """
+    require_two(runs)
+    if not runs.metric_names:
+        return Note("None of these runs logged a metric.")
+    base = _baseline(runs, baseline)
+    order = best_order(runs, metric)
+    kept = order[:_MOST_RUNS]
+    if base not in kept:
+        kept[-1] = base
+    names = ranked({str(one): int(count) for one, count in runs.logged.sum(axis=0).items()})
+    if metric in names:
+        names = [str(metric), *(name for name in names if name != metric)]
+    shown = names[:_MOST_ROWS]
+    rows = [_row(runs, name, kept, base) for name in shown]
+    labels = run_labels(runs)
+    headings = [f"{labels[one]} (baseline)" if one == base else labels[one] for one in kept]
     cells = pd.DataFrame(
-        [[_cell(value, best[name]) for value in row] for name, row in shown.iterrows()],
-        index=pd.Index([plain(str(name), 60) for name in shown.index]),
-        columns=shown.columns,
+        rows, index=pd.Index([plain(one, _NAME) for one in shown]), columns=headings
     )
     # Unique labels are what Styler needs; two metrics may look alike once they are cut.
-    cells.index = pd.Index(_distinct(list(cells.index)))
+    cells.index = pd.Index(distinct(list(cells.index)))
+    return _styled(cells, _caption(runs, metric, len(kept), len(shown), len(names)))
+
+
+def metric_at_best(runs: RunSet, metric: str | None, most: int = 20) -> pd.DataFrame | Note:
+    """One metric over the whole course of each run, the best last value first.
+
+    Returns:
+        A row a run that logged it, at most ``most``: ``last``, ``best`` (empty where it is not
+        known which end is), ``at step``, ``min``, ``max``, number of ``points``; the axis says how
+        many of how many. Histories are read for these runs only.
+    """
+    if metric is None or metric not in runs.metric_names:
+        return Note("There is no metric to follow.")
+    logged = {str(one) for one in runs.logged.index[runs.logged[metric]]}
+    order = [one for one in best_order(runs, metric) if one in logged]
+    points = runs.history(metric, run_ids=order[:most])
+    way = runs.direction(metric)
+    labels = run_labels(runs)
+    rows = {}
+    for run_id in order[:most]:
+        mine = points[points["run_id"] == run_id]
+        finite = mine[np.isfinite(mine["value"])]
+        last = float(runs.metrics[metric][run_id])
+        if finite.empty:
+            rows[labels[run_id]] = [last, "", "", float("nan"), float("nan"), len(mine)]
+            continue
+        low, high = finite["value"].idxmin(), finite["value"].idxmax()
+        place = {"min": low, "max": high, None: None}[way]
+        best = "" if place is None else finite["value"][place]
+        step = "" if place is None else finite["step"][place]
+        ends = [finite["value"][low], finite["value"][high]]
+        rows[labels[run_id]] = [last, best, step, *ends, len(mine)]
+    columns = ["last", "best", "at step", "min", "max", "points"]
+    of = f" ({len(rows):,} of {len(order):,} runs)" if len(rows) < len(order) else ""
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return table.rename_axis(columns=f"{plain(metric, _NAME)}{of}")
+
+
+def _baseline(runs: RunSet, baseline: str | None) -> str:
+    return default_baseline(runs) if baseline is None else find_run(runs, baseline)
+
+
+def _of_history(runs: RunSet, names: Sequence[str], value: str) -> np.ndarray:
+    """The extremes of every history in the shape of ``runs.metrics[names]``, NaN where unknown."""
+    if value not in _OF_HISTORY:
+        raise NotFoundError(
+            f"no value {visible(value, _NAME)} of a metric",
+            hint=known_list(value, ("last", *_OF_HISTORY)),
+        )
+    points = runs.history(list(names))
+    points = points[np.isfinite(points["value"])]
+    grouped = points.groupby(["run_id", "metric"])["value"]
+    ends = {
+        end: getattr(grouped, end)().unstack().reindex(index=runs.runs.index, columns=list(names))
+        for end in ("min", "max")
+    }
+    if value != "best":
+        return np.asarray(ends[value], dtype="float64")
+    nothing = pd.Series(float("nan"), index=runs.runs.index)
+    ways: Mapping[str, str | None] = {name: runs.direction(name) for name in names}
+    best = [nothing if (way := ways[name]) is None else ends[way][name] for name in names]
+    return np.column_stack(best).astype("float64") if best else np.empty((len(runs), 0))
+
+
+def _row(runs: RunSet, metric: str, run_ids: Sequence[str], base: str) -> list[str]:
+    """The cells of one metric: the value, a star on the best of all runs, the difference below."""
+    values, logged = runs.metrics[metric], runs.logged[metric]
+    finite = last_values(runs, metric)
+    way = runs.direction(metric)
+    tells = way is not None and finite.nunique() > 1
+    best = (finite.min() if way == "min" else finite.max()) if tells else None
+    cells = []
+    for run_id in run_ids:
+        if not logged[run_id]:
+            cells.append("")
+            continue
+        value = float(values[run_id])
+        shown = f"{number(value)} {_BEST_MARK}" if value == best else number(value)
+        if run_id != base and logged[base]:
+            shown += _against(value, float(values[base]))
+        cells.append(shown)
+    return cells
+
+
+def _against(value: float, base: float) -> str:
+    difference = value - base
+    if not math.isfinite(difference):
+        return ""
+    if difference == 0:
+        return "\n= baseline"
+    share = difference / abs(base) if base else float("inf")
+    percent = f", {share:+.1%}" if abs(share) < 100 else ""
+    sign = "+" if difference > 0 else "-"
+    return f"\n{sign}{number(abs(difference))}{percent}"
+
+
+def _caption(runs: RunSet, metric: str | None, kept: int, rows: int, of_rows: int) -> str:
+    parts = [
+        f"Last values; {_BEST_MARK} best of the row over all runs; below, against the baseline"
+    ]
+    if kept < len(runs):
+        known = metric is not None and runs.direction(metric)
+        which = f"the best by {plain(metric)}" if known else "the first"
+        parts.append(f"{kept} of {len(runs):,} runs shown, {which} and the baseline")
+    if rows < of_rows:
+        parts.append(f"{rows} of {of_rows:,} metrics shown")
+    return "; ".join(parts)
+
+
+def _styled(cells: pd.DataFrame, caption: str) -> Styler:
     styler = cells.style.set_uuid("best").set_caption(html.escape(caption))
     # Each of the three has to be told: Styler escapes nothing by itself.
     styler.format(escape="html").format_index(escape="html", axis=0)
     styler.format_index(escape="html", axis=1)
     styler.set_table_attributes('class="tex2jax_ignore mathjax_ignore"')
-    return styler.map(lambda cell: "font-weight: bold" if _BEST_MARK in str(cell) else "")
-
-
-def _best_columns(table: pd.DataFrame, metric: str | None) -> tuple[pd.DataFrame, str]:
-    caption = f"Last values; {_BEST_MARK} best of the row"
-    if table.shape[1] <= _MOST_RUNS:
-        return table, caption
-    way = direction(metric) if metric is not None else None
-    if metric in table.index and way:
-        values = dict(zip(table.columns, table.loc[[metric]].iloc[0], strict=True))
-        finite = {run: one for run, one in values.items() if _is_finite(one)}
-        order = sorted(finite, key=lambda run: finite[run], reverse=way == "max")
-        order += [run for run in table.columns if run not in finite]
-        which = f"the best by {plain(metric)}"
-    else:
-        order = list(table.columns)
-        which = "the first"
-    kept = order[:_MOST_RUNS]
-    caption += f" over all runs; {len(kept)} of {table.shape[1]:,} runs shown, {which}"
-    return table[kept], caption
-
-
-def _best_value(row: pd.Series[float], way: str | None) -> float | None:
-    finite = [value for value in row if _is_finite(value)]
-    if way is None or len(finite) < 2 or min(finite) == max(finite):
-        return None
-    return min(finite) if way == "min" else max(finite)
-
-
-def _is_finite(value: Any) -> bool:
-    return value is not pd.NA and math.isfinite(value)
-
-
-def _cell(value: Any, best: float | None) -> str:
-    if value is pd.NA:
-        return ""
-    return f"{number(value)} {_BEST_MARK}" if value == best else number(value)
-
-
-def _distinct(names: list[str]) -> list[str]:
-    seen: dict[str, int] = {}
-    out = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return out
-
-
-def _as_numbers(values: pd.Series[str]) -> list[object]:
-    """The values as numbers when every one that is there is a finite one, else as they are."""
-    here = [value for value in values if isinstance(value, str)]
-    parsed = [parse_number(value) for value in here]
-    if all(one is not None for one in parsed):
-        return [parse_number(one) if isinstance(one, str) else pd.NA for one in values]
-    return [plain(one, 60) if isinstance(one, str) else pd.NA for one in values]
-
-
-def _require_two(runs: RunSet) -> None:
-    if len(runs) < 2:
-        raise TooFewRunsError(f"a comparison needs two runs; {len(runs)} loaded")
+    look = "white-space: pre-line; text-align: right"
+    bold = "; font-weight: bold"
+    return styler.map(lambda cell: look + bold if _BEST_MARK in str(cell) else look)

@@ -2,179 +2,226 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
-from qualia_lab.analysis.labels import plain, run_labels
-from qualia_lab.analysis.show import COLOURS, DRAWABLE, GREY, LINE_STYLES, Figure, Note, dress
+from qualia_lab.analysis.labels import plain, rough, run_labels
+from qualia_lab.analysis.lines import Line, Look, cut, draw, legend, lines_of, ring, trains, wrapped
+from qualia_lab.analysis.pairs import Choice, Panel, choose
+from qualia_lab.analysis.series import (
+    EPOCH,
+    Series,
+    along,
+    check_axis,
+    check_smoothing,
+    no_place,
+    placed_at,
+)
+from qualia_lab.analysis.show import Figure, Note, dress
+from qualia_lab.analysis.styles import MOST_NAMED, OTHERS, Style, run_styles
+from qualia_lab.errors import NotFoundError, known_list
 from qualia_lab.model import RunSet
+from qualia_lab.text import visible
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.lines import Line2D
-
-_MOST_CHARTS = 6
-_MOST_LINES = 12
-_MOST_POINTS = 600
-_DECADES = 1000
+_NAME = 24
+# Characters of a title over half the width of a figure, and over all of it.
+_HALF, _WHOLE = 54, 110
+_FIRST_STEP = -(2**63)
 
 
-def metric_curves(runs: RunSet, first: str | None = None) -> Figure | Note:
+def metric_curves(
+    runs: RunSet, first: str | None = None, x: str = "step", smoothing: float = 0.0
+) -> Figure | Note:
     """Curves of the metrics that have more than one point, a chart a metric, a line a run.
 
     Args:
-        runs: the runs; the first 12 that logged any such metric have a colour and a name, the
-            others are grey.
+        runs: the runs; up to 12 have a colour and a name (see ``styles.run_styles``: the best by
+            ``first`` of more), the others are grey.
         first: the metric to draw first.
+        x: along ``"step"``, ``"time"`` since the run's start, or ``"epoch"``, a metric of that name
+            that was logged at the same steps.
+        smoothing: the weight of an exponential moving average, 0 to 0.99, as TensorBoard's
+            (``series.smoothed``); the values as logged are drawn faintly behind it.
 
     Returns:
-        At most six charts, system metrics last; the caption says how many there are in all. A cross
-        marks the last finite point of a curve that went on as NaN or infinite (at the edge where
-        that point lies outside what the other curves span). A curve of more
-        than 600 points keeps the first, last, lowest and highest of each of 150 stretches. A note
-        where there is nothing to draw.
+        At most six charts, the most telling metrics first (``pairs.choose``; system metrics and
+        ``epoch`` only as ``first``); histories of others are not read. A metric of held-out and of
+        training data (``val_loss`` and ``train_loss`` or ``loss``) share one, training dotted, of
+        the first six runs with a name (the best of more than 12). The title says where the best of
+        all points lies, of the curves that stayed finite and where ``runs.direction`` knows which
+        end is better; a ring marks it. A cross marks the last finite point of a curve that went on
+        as NaN or infinite (or past 1e150), at the edge where that lies outside of what the others
+        span. The axis of values is logarithmic where they ask for it (``lines.fit_values``). A
+        curve of more than 600 points (fewer of many grey ones) keeps the first, last, lowest and
+        highest of equal stretches. The caption says what is left out. A note where there is nothing
+        to draw.
+
+    Raises:
+        UsageError: no such axis, or no such smoothing.
     """
-    points = runs.history()
-    sizes = points.groupby(["metric", "run_id"]).size()
-    curved = {str(metric) for metric, _ in sizes[sizes > 1].index}
-    if not curved:
-        return Note("No metric has more than one point, so there is no curve to draw.")
-    names = sorted(curved, key=lambda name: (name != first, name.startswith("system/"), name))
-    shown = names[:_MOST_CHARTS]
-    drawn = [run for run in runs.runs.index if run in set(points["run_id"])]
-    styles = {run: _style(number) for number, run in enumerate(drawn[:_MOST_LINES])}
-    rows, columns = (len(shown) + 1) // 2, min(2, len(shown))
-    figure = Figure(
-        alt=f"Curves of {', '.join(plain(name) for name in shown)} for {len(drawn)} runs",
-        figsize=(9, 0.9 + 2.7 * rows),
+    check_axis(x)
+    check_smoothing(smoothing)
+    choice = choose(runs, first)
+    if not choice.panels:
+        return _no_curves(choice)
+    styles = run_styles(runs, first)
+    read = along(_histories(runs, choice, styles, x), runs, x)
+    look = Look(
+        read=read,
+        styles=styles,
+        labels=run_labels(runs),
+        direction=runs.direction,
+        smoothing=smoothing,
     )
-    handles: dict[str, Line2D] = {}
-    counts = np.zeros(2, dtype=int)
-    for place, name in enumerate(shown, 1):
+    charts = [(panel, lines) for panel in choice.panels if (lines := lines_of(panel, look))]
+    if not charts:
+        return Note(no_place(x))
+    rows, columns = (len(charts) + 1) // 2, min(2, len(charts))
+    figure = Figure(alt="", figsize=(9, (2.8 if columns > 1 else 3.8) * rows))
+    titles = []
+    every_trains = all(trains(styles.get(run, OTHERS)) for run in look.labels)
+    for place, (panel, lines) in enumerate(charts, 1):
         axes = figure.add_subplot(rows, columns, place)
-        mine = points[points["metric"] == name]
-        lost, kept = _draw(axes, mine, styles, handles)
-        counts += kept, len(mine)
-        dress(axes, plain(name) + (f" ({lost} diverged)" if lost else ""))
-        axes.set_xlabel("step", fontsize=8)
-    _explain(figure, runs, handles, _caption(len(shown), len(names), len(drawn), *counts))
+        # Of training the title can tell only where all of it was read.
+        told = first if first and first == panel.training and every_trains else panel.metric
+        titles.append(_chart(axes, panel, lines, look, told))
+        dress(axes, wrapped(titles[-1], _HALF if columns > 1 else _WHOLE))
+    figure.alt = visible("Curves of " + "; ".join(titles))
+    entries = [(look.named[run], look.labels[run]) for run in styles if run in look.named]
+    kinds = [(line, what) for what, line in look.kinds.items()]
+    names = {name for panel, _ in charts for name in panel.names}
+    parts = [f"{len(names)} of {choice.of:,} metrics drawn"] if len(names) < choice.of else []
+    legend(figure, [*entries, *kinds], "; ".join(parts + _left_out(look)))
     return figure
 
 
-def _style(number: int) -> dict[str, Any]:
-    line = LINE_STYLES[number // len(COLOURS) % len(LINE_STYLES)]
-    return {"color": COLOURS[number % len(COLOURS)], "linestyle": line}
+def value_at(runs: RunSet, metrics: Sequence[str] | None = None, *, step: int) -> pd.DataFrame:
+    """The values of metrics at one step, side by side.
 
-
-def _draw(
-    axes: Axes,
-    points: pd.DataFrame,
-    styles: dict[str, dict[str, Any]],
-    handles: dict[str, Line2D],
-) -> tuple[int, int]:
-    """One chart; lines without a style are grey and below.
+    Args:
+        runs: the runs.
+        metrics: which; by default those that ``metric_curves`` draws.
+        step: of each metric, the last value logged at or before this step counts.
 
     Returns:
-        How many curves diverged, and how many points were drawn.
+        A row a metric, a column a run, in the order of ``runs``. ``<NA>`` where a run had not
+        logged the metric by then, and throughout for a run that did not get there: that logged none
+        of these metrics at this step or a later one.
+
+    Raises:
+        NotFoundError: no such metric.
     """
-    points_drawn = 0
-    sound: list[np.ndarray] = []
-    diverged: list[tuple[float, float, str]] = []
-    for run_id, curve in points.groupby("run_id", sort=False):
-        steps = curve["step"].to_numpy(dtype="float64")
-        values = curve["value"].to_numpy(dtype="float64")
-        values = np.where(np.abs(values) < DRAWABLE, values, np.nan)
-        kept = thin(values, _MOST_POINTS)
-        points_drawn += len(kept)
-        named = str(run_id) in styles
-        style = styles.get(str(run_id), {"color": GREY, "linestyle": "-"})
-        (line,) = axes.plot(
-            steps[kept],
-            values[kept],
-            linewidth=1.6 if named else 0.7,
-            alpha=1.0 if named else 0.5,
-            zorder=3 if named else 2,
-            marker="o" if len(kept) < 2 else None,
-            markersize=4,
-            **style,
+    names = choose(runs).names if metrics is None else list(metrics)
+    for name in names:
+        if name not in runs.metric_names:
+            raise NotFoundError(
+                f"no run logged the metric {visible(name, 60)}",
+                hint=known_list(name, runs.metric_names),
+            )
+    series = along([runs.history(names)], runs, "step").series
+    every = [(run, one) for of_metric in series.values() for run, one in of_metric.items()]
+    got_there = {run for run, one in every if int(one.step[-1]) >= step}
+    cells = {
+        (name, run): _at(one, step)
+        for name, of_metric in series.items()
+        for run, one in of_metric.items()
+        if run in got_there
+    }
+    table = {}
+    for run, label in run_labels(runs).items():
+        values = [cells.get((name, run)) for name in names]
+        missing = np.array([value is None for value in values], dtype=bool)
+        filled = np.array([np.nan if value is None else value for value in values], dtype="float64")
+        table[label] = pd.arrays.FloatingArray(filled, missing)
+    index = pd.Index([plain(name, 60) for name in names], dtype=object)
+    return pd.DataFrame(table, index=index).rename_axis(columns=f"at step {step:,}")
+
+
+def _at(one: Series, step: int) -> float | None:
+    """The last value at or before a step."""
+    place = int(np.searchsorted(one.step, max(step, _FIRST_STEP), side="right"))
+    return float(one.value[place - 1]) if place else None
+
+
+def _no_curves(choice: Choice) -> Note:
+    if choice.asked < choice.of:
+        return Note(
+            f"None of the {choice.asked:,} most telling of {choice.of:,} metrics has more than one "
+            "point, so there is no curve to draw."
         )
-        if named:
-            handles.setdefault(str(run_id), line)
-        finite = np.flatnonzero(np.isfinite(values))
-        if len(finite) and finite[-1] < len(values) - 1:
-            diverged.append((steps[finite[-1]], values[finite[-1]], style["color"]))
-        else:
-            sound.append(values[finite])
-    _scale(axes, np.concatenate(sound or [np.array([])]), diverged)
-    return len(diverged), points_drawn
+    return Note("No metric has more than one point, so there is no curve to draw.")
 
 
-def _scale(axes: Axes, sound: np.ndarray, diverged: list[tuple[float, float, str]]) -> None:
-    """Fit the axis to the curves that stayed finite, and mark where the others left.
-
-    A curve that diverged would otherwise press all others flat. The axis is logarithmic when the
-    curves are positive and span more than three decades.
-    """
-    if len(sound) and sound.max() > sound.min():
-        low, high = float(sound.min()), float(sound.max())
-        if low > 0 and high / low > _DECADES:
-            axes.set_yscale("log")
-            axes.set_ylim(low / 1.3, high * 1.3)
-        else:
-            pad = 0.06 * (high - low)
-            axes.set_ylim(low - pad, high + pad)
-    bottom, top = axes.get_ylim()
-    for step, value, colour in diverged:
-        place = min(max(value, bottom), top)
-        axes.plot(
-            [step], [place], marker="X", markersize=9, color=colour, markeredgecolor="white",
-            zorder=5, clip_on=False,
-        )  # fmt: skip
+def _histories(
+    runs: RunSet, choice: Choice, styles: Mapping[str, Style], x: str
+) -> list[pd.DataFrame]:
+    """Every point that is drawn: training of the runs with a name alone, where others have none."""
+    also = [EPOCH] if x == EPOCH and EPOCH in runs.metric_names else []
+    if len(runs) <= MOST_NAMED:
+        return [runs.history([*choice.names, *also])]
+    training = [panel.training for panel in choice.panels if panel.training is not None]
+    frames = [runs.history([*(panel.metric for panel in choice.panels), *also])]
+    if training:
+        named = runs.only([run for run, style in styles.items() if trains(style)])
+        here = [name for name in [*training, *also] if name in set(named.metric_names)]
+        frames.append(named.history(here))
+    return frames
 
 
-def thin(values: np.ndarray, most: int) -> np.ndarray:
-    """Indices of at most ``most`` points that keep what a curve shows.
-
-    Each of ``most // 4`` equal stretches keeps its first, last, lowest and highest point, so that
-    no peak is lost. Everything is kept where there are no more than ``most``.
-    """
-    if len(values) <= most:
-        return np.arange(len(values))
-    kept: set[int] = set()
-    for stretch in np.array_split(np.arange(len(values)), most // 4):
-        kept |= {int(stretch[0]), int(stretch[-1])}
-        finite = stretch[np.isfinite(values[stretch])]
-        if len(finite):
-            inside = values[finite]
-            kept |= {int(finite[np.argmin(inside)]), int(finite[np.argmax(inside)])}
-    return np.array(sorted(kept))
+def _chart(axes: Axes, panel: Panel, lines: Sequence[Line], look: Look, told: str) -> str:
+    """Draw one chart; returns its title, which tells of one of its metrics."""
+    draw(axes, lines, look)
+    dotted = any(line.training for line in lines)
+    of_training = f" (dotted: {cut(plain(panel.training), _NAME)})" if dotted else ""
+    axes.set_xlabel(look.read.axis + of_training, fontsize=8, parse_math=False)
+    mine = [line for line in lines if line.training == (told == panel.training)]
+    parts = _best(axes, told, mine, look)
+    diverged = len({line.run_id for line in lines if line.diverged})
+    never = len({line.run_id for line in lines if line.last < 0})
+    parts += [f"{diverged:,} diverged"] if diverged else []
+    parts += [f"{never:,} never finite"] if never else []
+    return f"{cut(plain(told), _NAME)}: {'; '.join(parts)}" if parts else cut(plain(told), _HALF)
 
 
-def _caption(charts: int, metrics: int, drawn: int, points: int, of_points: int) -> str:
+def _best(axes: Axes, name: str, lines: Sequence[Line], look: Look) -> list[str]:
+    """The best point of the curves that stayed finite, in words; it gets a ring."""
+    sound = [line for line in lines if line.last == len(line.value) - 1]
+    way = look.direction(name)
+    if way is None or not sound:
+        return []
+    pick, worst = (np.argmin, np.inf) if way == "min" else (np.argmax, -np.inf)
+    # Of what was logged: a value that is too large to be drawn may be the best all the same.
+    finite = [np.where(np.isfinite(one.series.value), one.series.value, worst) for one in sound]
+    tops = [int(pick(one)) for one in finite]
+    values = np.array([one[top] for one, top in zip(finite, tops, strict=True)])
+    best = int(pick(values))
+    ring(axes, sound[best], tops[best], look)
+    found = f"{'lowest' if way == 'min' else 'highest'} {rough(float(values[best]))}"
+    tied = int((values == values[best]).sum())
+    if tied > 1:
+        return [f"{found} by {tied:,} runs"]
+    line, top = sound[best], tops[best]
+    places = line.series.step if look.read.axis == "step" else line.series.x
+    who = f" by {cut(look.labels[line.run_id], _NAME)}" if len(look.labels) > 1 else ""
+    return [f"{found} {placed_at(look.read, places[top].item())}{who}"]
+
+
+def _left_out(look: Look) -> list[str]:
+    """What the caption says about all charts."""
     parts = []
-    if charts < metrics:
-        parts.append(f"{charts} of {metrics:,} metrics drawn")
-    if drawn > _MOST_LINES:
-        parts.append(f"{_MOST_LINES} of {drawn:,} runs named, the others grey")
+    drawn = {run for of_metric in look.read.series.values() for run in of_metric}
+    named = len(look.named)
+    if named < len(drawn):
+        parts.append(f"{named} of {len(drawn):,} runs named, the others grey")
+    if "training" in look.kinds and (look.untrained or named < len(drawn)):
+        parts.append("training of the first six only")
+    points, of_points = (sum(column) for column in zip(*look.points, strict=True))
     if points < of_points:
-        parts.append(f"{points:,} of {of_points:,} points drawn, with every peak")
-    return "; ".join(parts)
-
-
-def _explain(figure: Figure, runs: RunSet, handles: dict[str, Line2D], caption: str) -> None:
-    labels = run_labels(runs)
-    # A leading underscore would hide a name from the legend; the space keeps it in.
-    legend = figure.legend(
-        list(handles.values()),
-        [f" {labels[run]}" for run in handles],
-        loc="outside lower center",
-        ncols=3,
-        fontsize=8,
-        frameon=False,
-        title=caption or None,
-        title_fontsize=8,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+        parts.append(f"{points:,} of {of_points:,} points drawn, highs and lows kept")
+    if look.smoothing:
+        faint = ", as logged faintly behind" + (" where named" if named < len(drawn) else "")
+        parts.append(f"smoothed {look.smoothing:g} (exponential moving average){faint}")
+    return parts + look.read.left_out()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from qualia_lab.analysis.labels import number, plain
-from qualia_lab.analysis.show import COLOURS, DRAWABLE, Figure, Note, dress
-from qualia_lab.directions import direction
+from qualia_lab.analysis.labels import number, plain, rough, with_spread
+from qualia_lab.analysis.lines import fit_values
+from qualia_lab.analysis.show import COLOURS, DRAWABLE, GREY, Figure, Note, dress
+from qualia_lab.analysis.values import settled
 from qualia_lab.errors import NotFoundError, known_list
 from qualia_lab.model import RunSet
 from qualia_lab.seeds import is_seed
@@ -26,6 +28,8 @@ _NOISE = 0.05
 _MOST_GROUPS = 12
 _LONGEST_LABEL = 60
 _FEWEST_FOR_INTERVAL = 3
+# Degrees of freedom: three runs of one setting, or two of two.
+_FEWEST_FREE = 2
 _VALUE = 24
 
 
@@ -70,9 +74,11 @@ def compare_groups(
 ) -> pd.DataFrame:
     """The last value of a metric over each group of runs, and what sets a group apart.
 
+    Only finished runs with a finite last value count (all that have one, where none finished).
+
     Args:
         runs: the runs.
-        metric: what is compared; a run whose last value is not finite does not count.
+        metric: what is compared.
         by: as for ``group_labels``.
         baseline: the label of the group that the others are compared with; by default the one with
             most runs, the first of several.
@@ -96,8 +102,7 @@ def compare_groups(
             hint=known_list(metric, runs.metric_names),
         )
     labels = group_labels(runs, by)
-    values = runs.metrics[metric].reindex(labels.index)
-    values = values[np.isfinite(values)]
+    values = _of_groups(runs, metric, labels)
     grouped = {
         str(label): of_group.to_numpy()
         for label, of_group in values.groupby(labels[values.index], sort=False)
@@ -110,7 +115,7 @@ def compare_groups(
     rows = {label: _row(one, grouped[base], label == base) for label, one in grouped.items()}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(_COLUMNS)).astype(_COLUMNS)
     table["p"] = _corrected(table["p"])
-    ascending = direction(metric) != "max"
+    ascending = runs.direction(metric) != "max"
     table = table.sort_values("mean", ascending=ascending, kind="stable")
     return table.rename_axis(index="group", columns=f"{plain(metric)}, against {base}")
 
@@ -138,77 +143,169 @@ def _row(values: np.ndarray, base: np.ndarray, is_base: bool) -> list[Any]:
     return [*row, mean - float(np.mean(base)), *rank_test(values, base)]
 
 
-def group_note(runs: RunSet, metric: str | None) -> Note:
+def group_note(runs: RunSet, metric: str | None, by: str | None = None) -> Note:
     """The best of the settings that were repeated, and whether that is more than noise."""
     if metric is None or metric not in runs.metric_names:
         return Note("There is no metric to compare the groups by.")
-    table = compare_groups(runs, metric)
     name = plain(metric)
-    if direction(metric) is None:
+    if runs.direction(metric) is None:
         return Note(f"Whether more or less of {name} is better is not known from its name.")
+    table = compare_groups(runs, metric, by)
     several = table[table["n"] > 1]
     if several.empty:
         return Note(f"No setting has two runs with a finite last value of {name}.")
-    label, best = str(several.index[0]), several.iloc[0]
-    lines = [f"Best of {len(several):,} repeated: {_spread(best)} by {label}."]
-    rest = several.iloc[1:]
-    if len(rest):
-        against = compare_groups(runs, metric, baseline=label).loc[rest.index[0]]
-        lines.append(f"Next: {_spread(rest.iloc[0])} by {rest.index[0]}. {_verdict(against)}")
+    label = str(several.index[0])
+    lines = [f"Best of {len(several):,} repeated: {spread(several.iloc[0])} by {label}."]
+    if len(several) > 1:
+        after = str(several.index[1])
+        lines.append(f"Next: {spread(several.iloc[1])} by {after}.")
+        lines.append(lead(runs, metric, label, after, by).verdict)
     return Note("\n".join(lines))
 
 
-def group_chart(runs: RunSet, metric: str | None) -> Figure | Note:
+def group_chart(
+    runs: RunSet, metric: str | None, by: str | None = None, most: int = _MOST_GROUPS
+) -> Figure | Note:
     """A row a group, the best above: a dot a run, the mean, and its 95 % interval.
 
-    At most 12 groups, those with most runs first; the title says how many there are.
+    A hollow dot is a run that did not finish, and does not count.
+    At most ``most`` groups, the best ones; the runs of all others share a row of grey dots, whose
+    label counts them. The axis is logarithmic where ``lines.fit_values`` says so.
     """
     if metric is None or metric not in runs.metric_names:
         return Note("There is no metric to compare the groups by.")
-    table = compare_groups(runs, metric)
+    table = compare_groups(runs, metric, by)
     if table.empty:
         return Note(f"No run of a group has a finite last value of {plain(metric)}.")
-    kept = table.sort_values("n", ascending=False, kind="stable").index[:_MOST_GROUPS]
-    shown = table[table.index.isin(kept)]
-    labels = group_labels(runs)
+    shown, rest = table.iloc[:most], table.iloc[most:]
+    labels = group_labels(runs, by)
     values = runs.metrics[metric].reindex(labels.index)
-    figure = Figure(
-        alt=f"{plain(metric)} of {len(shown)} groups of runs, the best above",
-        figsize=(9, 0.9 + 0.36 * len(shown)),
-    )
+    values = values[np.abs(values) < DRAWABLE]
+    counts = pd.Series(values.index.isin(settled(runs, metric).index), index=values.index)
+    groups = labels[values.index]
+    rows = [_short(str(one)) for one in shown.index]
+    title = _standing(runs, metric, table)
+    figure = Figure(alt=f"{title}. A row a setting.", figsize=(9, 0.9 + 0.32 * (len(rows) + 1)))
     axes = figure.add_subplot()
     for place, (label, row) in enumerate(shown.iterrows()):
-        mine = values[labels == label]
-        mine = mine[np.abs(mine) < DRAWABLE]
-        axes.plot(mine, [place] * len(mine), "o", color=COLOURS[0], alpha=0.6, markersize=5)
+        for fill, kept in (("full", counts), ("none", ~counts)):
+            mine = values[(groups == label) & kept]
+            look: dict[str, Any] = {"color": COLOURS[0], "alpha": 0.7, "fillstyle": fill}
+            axes.plot(mine, [place] * len(mine), "o", markersize=5, **look)
         if row["n"] > 1:
             axes.plot([row["mean"]], [place], "|", color=COLOURS[1], markersize=16, mew=2)
         if np.isfinite(row["low"]):
             ends = [row["low"], row["high"]]
             axes.plot(ends, [place, place], "-", color=COLOURS[1], linewidth=2, zorder=1)
-    axes.set_yticks(range(len(shown)), [_short(str(one)) for one in shown.index], parse_math=False)
+    if len(rest):
+        others = values[~groups.isin(shown.index)]
+        axes.plot(others, [len(rows)] * len(others), "o", color=GREY, alpha=0.5, markersize=4)
+        rows.append(f"{len(rest):,} more")
+    axes.set_yticks(range(len(rows)), rows, parse_math=False)
     # Half a row of air, so that no dot lies on the frame; the best is above.
-    axes.set_ylim(len(shown) - 0.5, -0.5)
-    of = f" ({len(shown)} of {len(table):,} groups)" if len(shown) < len(table) else ""
-    dress(axes, f"{plain(metric)}: a dot a run, the mean, its 95 % interval{of}")
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    kinds = [values, shown["low"], shown["high"]]
+    drawn = np.concatenate([one.to_numpy(dtype="float64", na_value=np.nan) for one in kinds])
+    fit_values(axes, drawn[np.abs(drawn) < DRAWABLE], "x")
+    dress(axes, title)
+    what = "a dot a run"
+    what += "" if counts.all() else " (hollow: not finished, not counted)"
+    what += "; the mean and its 95 % interval" if (shown["n"] > 1).any() else ""
+    axes.set_xlabel(f"{plain(metric)}: {what}", fontsize=8, parse_math=False)
     return figure
+
+
+def _of_groups(runs: RunSet, metric: str, labels: pd.Series[str]) -> pd.Series[float]:
+    """The values that count of the runs that are in a group."""
+    values = settled(runs, metric)
+    return values[values.index.isin(labels.index)]
+
+
+def _standing(runs: RunSet, metric: str, table: pd.DataFrame) -> str:
+    """What the chart shows, in words."""
+    name, best = plain(metric), table.iloc[0]
+    if runs.direction(metric) is None or len(table) < 2:
+        noun = "setting" if len(table) == 1 else "settings"
+        return f"{name} of {int(table['n'].sum()):,} runs of {len(table):,} {noun}"
+    how = "mean " if best["n"] > 1 else ""
+    which = "lowest" if runs.direction(metric) == "min" else "highest"
+    return f"{which} {how}{name} of {len(table):,} settings: {number(best['mean'])} by " + _short(
+        str(table.index[0])
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """How far one group of runs is ahead of another, and whether that is more than noise.
+
+    ``difference`` is of the means; ``share`` of the other's mean, missing where that is 0; ``sure``
+    is None where nothing can be said.
+    """
+
+    difference: float
+    share: float
+    sure: bool | None
+    verdict: str
+
+
+def lead(runs: RunSet, metric: str, group: str, other: str, by: str | None = None) -> Lead:
+    """How far a group is ahead of another.
+
+    The Mann-Whitney test says whether that is noise, where there are runs enough for it to say
+    anything. Where there are not, and some settings were repeated, all are taken to spread alike:
+    Student's test with the variance pooled over all groups (as after an analysis of variance).
+    """
+    labels = group_labels(runs, by)
+    values = _of_groups(runs, metric, labels)
+    samples = [one.to_numpy() for _, one in values.groupby(labels[values.index])]
+    mine, base = (values[labels[values.index] == one].to_numpy() for one in (group, other))
+    difference = float(np.mean(mine) - np.mean(base))
+    effect, p, least = rank_test(mine, base)
+    sure: bool | None
+    if least <= _NOISE:
+        sure, verdict = _judged(p, f"Mann-Whitney, rank-biserial correlation {effect:+.2f}")
+    else:
+        sure, verdict = _pooled(samples, difference, len(mine), len(base))
+    middle = float(np.mean(base))
+    share = difference / abs(middle) if middle else float("nan")
+    return Lead(difference=difference, share=share, sure=sure, verdict=verdict)
+
+
+def _pooled(
+    samples: Sequence[np.ndarray], difference: float, one: int, other: int
+) -> tuple[bool | None, str]:
+    from scipy import stats
+
+    free = sum(len(sample) - 1 for sample in samples)
+    if free < _FEWEST_FREE:
+        return None, (
+            "Whether that is noise can't be told: too few runs repeat a setting. Run it again with "
+            "other seeds."
+        )
+    inside = sum(float(np.sum((sample - np.mean(sample)) ** 2)) for sample in samples)
+    noise = math.sqrt(inside / free)
+    if not math.isfinite(noise) or noise == 0:
+        return None, "Whether that is noise can't be told: repeats do not differ at all."
+    t = abs(difference) / (noise * math.sqrt(1 / one + 1 / other))
+    p = 2 * float(stats.t.sf(t, free))
+    how = f"Student, repeats taken to differ alike in all settings, by ± {rough(noise)}"
+    return _judged(p, how)
+
+
+def _judged(p: float, how: str) -> tuple[bool, str]:
+    said = f"(p = {p:.2g}; {how})"
+    return p < _NOISE, f"More than noise {said}." if p < _NOISE else f"It may be noise {said}."
 
 
 def _short(label: str) -> str:
     return label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"
 
 
-def _spread(row: pd.Series[Any]) -> str:
-    return f"{number(row['mean'])} ± {number(row['std'])} (mean ± std of {int(row['n']):,} runs)"
-
-
-def _verdict(row: pd.Series[Any]) -> str:
-    """What the rank test says, in words."""
-    if row["least p"] > _NOISE:
-        least = f"{row['least p']:.2g}"
-        return f"Too few runs to tell them apart: with so many, p can't be under {least}."
-    told = f"p = {row['p']:.2g}, rank-biserial correlation {row['effect']:+.2f}"
-    return f"More than noise ({told})." if row["p"] < _NOISE else f"It may be noise ({told})."
+def spread(row: pd.Series[Any]) -> str:
+    """Mean and standard deviation of a row of ``compare_groups``, in words."""
+    if row["n"] < 2:
+        return f"{number(row['mean'])} (one run)"
+    return f"{with_spread(row['mean'], row['std'])} (mean ± std of {int(row['n']):,} runs)"
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

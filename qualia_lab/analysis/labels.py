@@ -63,8 +63,8 @@ def plain(value: object, most: int = _NAME_CHARACTERS) -> str:
 
 
 def when(time: pd.Timestamp) -> str:
-    """A time to the second, in UTC; empty for a missing one."""
-    return f"{time:%Y-%m-%d %H:%M:%S}" if time == time else ""
+    """A time to the second, in UTC; empty for a missing one, and for one before the year 1."""
+    return f"{time:%Y-%m-%d %H:%M:%S}" if time == time and time.year > 0 else ""
 
 
 def how_long(duration: pd.Timedelta) -> str:
@@ -106,3 +106,28 @@ def number(value: float) -> str:
     if value == int(value) and abs(value) < 10**9:
         return f"{value:,.0f}"
     return f"{value:.5g}"
+
+
+def rough(value: float) -> str:
+    """A number with three significant digits, for prose."""
+    return number(value) if value == round(value) else number(float(f"{value:.3g}"))
+
+
+def with_spread(mean: float, spread: float) -> str:
+    """``mean ± spread``: the spread with two significant digits, the mean to the same place."""
+    if not (math.isfinite(mean) and math.isfinite(spread)) or spread <= 0:
+        return f"{number(mean)} ± {number(spread)}"
+    places = 1 - math.floor(math.log10(spread))
+    if not 0 <= places <= 6:
+        return f"{mean:.5g} ± {spread:.2g}"
+    return f"{mean:,.{places}f} ± {spread:,.{places}f}"
+
+
+def distinct(names: list[str]) -> list[str]:
+    """The same names, with a number behind those that came before."""
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return out

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.figure import Figure as _Figure
 
 from qualia_lab.analysis.labels import number
@@ -41,6 +42,19 @@ class Note:
 
     def _repr_markdown_(self) -> str:
         return "  \n".join(markdown(line) for line in self.text.splitlines())
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A list of short statements, each under a word in bold. The text may come from anybody."""
+
+    points: Sequence[tuple[str, str]]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{visible(word)}: {visible(text)}" for word, text in self.points)
+
+    def _repr_markdown_(self) -> str:
+        return "\n".join(f"- **{markdown(word)}**: {markdown(text)}" for word, text in self.points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +96,28 @@ class Figure(_Figure):
         self.alt = visible(alt)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        buffer = io.BytesIO()
+        return {"image/png": self.png(), "text/plain": self.alt}
+
+    def png(self) -> bytes:
+        """The figure as a picture of 256 colours: a third of the size of one of all colours."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from PIL import Image
+
+        canvas = FigureCanvasAgg(self)
         with warnings.catch_warnings():
             # A name in a script that the font lacks is drawn as boxes; that is all there is to say.
             warnings.filterwarnings("ignore", message="Glyph")
-            self.savefig(buffer, format="png", dpi=DPI)
-        return {"image/png": buffer.getvalue(), "text/plain": self.alt}
+            canvas.draw()
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        few = picture.quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        # Each colour is the mean of those that it stands for, and white is to stay white.
+        paper = 3 * int(few.getpixel((0, 0)))  # type: ignore[arg-type]
+        palette = few.getpalette() or []
+        palette[paper : paper + 3] = [255, 255, 255]
+        few.putpalette(palette)
+        buffer = io.BytesIO()
+        few.save(buffer, format="png", dpi=(DPI, DPI))
+        return buffer.getvalue()
 
 
 def dress(axes: Axes, title: str) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
-from qualia_lab.analysis.labels import how_long, number, plain, run_labels, when
-from qualia_lab.analysis.show import Note
-from qualia_lab.directions import direction
+from qualia_lab.analysis.labels import how_long, plain, run_labels, when
 from qualia_lab.errors import QualiaError
 from qualia_lab.model import RunSet
 
@@ -45,23 +41,12 @@ def overview(runs: RunSet, metric: str | None = None) -> pd.DataFrame:
         table["artifacts"] = pd.array([_files(runs, run) for run in frame.index], dtype="Int64")
     if metric is not None and metric in runs.metric_names:
         # Logged as NaN and not logged are two things, and only a masked array keeps them apart.
-        table[plain(metric)] = pd.arrays.FloatingArray(
+        name = plain(metric)
+        table[f"{name} (metric)" if name in table else name] = pd.arrays.FloatingArray(
             runs.metrics[metric].to_numpy(copy=True), ~runs.logged[metric].to_numpy()
         )
     table.index = pd.Index([labels[run] for run in table.index])
     return table.rename_axis(columns="run")
-
-
-def headline(runs: RunSet, metric: str | None = None) -> Note:
-    """How many runs ended how, and which is best by ``metric``; what is missing is said."""
-    counts = runs.runs["status"].value_counts()
-    states = ", ".join(f"{count:,} {str(status).lower()}" for status, count in counts.items())
-    lines = [f"{len(runs):,} run{'s' if len(runs) > 1 else ''}: {states}."]
-    if metric is not None:
-        lines.append(_best(runs, metric))
-    if runs.coverage.missing or runs.coverage.warnings:
-        lines.append(f"{runs.coverage}.")
-    return Note("\n".join(lines))
 
 
 def frames(runs: RunSet) -> pd.DataFrame:
@@ -91,26 +76,3 @@ def _files(runs: RunSet, run_id: str) -> int | None:
     except QualiaError:
         return None
     return None if listed.problem else len(listed.files)
-
-
-def _best(runs: RunSet, metric: str) -> str:
-    name = plain(metric)
-    better = direction(metric)
-    if metric not in runs.metric_names:
-        return f"No run logged {name}."
-    values = runs.metrics[metric]
-    finite = values[[math.isfinite(value) for value in values]]
-    if better is None:
-        return f"Whether more or less of {name} is better is not known from its name."
-    if finite.empty:
-        return f"No run has a finite last value of {name}."
-    best = str(finite.idxmin() if better == "min" else finite.idxmax())
-    line = f"Best {name}: {number(finite[best])} by {run_labels(runs)[best]}"
-    ties = int((finite == finite[best]).sum()) - 1
-    if ties:
-        line += f" and {ties:,} more"
-    logged = int(runs.logged[metric].sum())
-    which = "lowest" if better == "min" else "highest"
-    if len(finite) < logged:
-        return f"{line} ({which} last value; {len(finite):,} of {logged:,} logged are finite)."
-    return f"{line} ({which} last value of {logged:,} run{'s' if logged > 1 else ''})."

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from qualia_lab.errors import TooFewRunsError
+
 if TYPE_CHECKING:
     from qualia_lab.model import RunSet
 
@@ -19,6 +21,17 @@ def last_values(runs: RunSet, metric: str) -> pd.Series[float]:
     return values[np.isfinite(values)]
 
 
+def settled(runs: RunSet, metric: str) -> pd.Series[float]:
+    """``last_values`` of the finished runs: those that a setting can be judged by.
+
+    What a failed, killed or running run logged last is where it happened to stop. Where no run
+    finished, all count: then nobody ends runs here.
+    """
+    values = last_values(runs, metric)
+    finished = values[runs.runs["status"].reindex(values.index) == "FINISHED"]
+    return finished if len(finished) else values
+
+
 def best_first(runs: RunSet, metric: str) -> pd.Series[float]:
     """``last_values`` with the best first; in the order of ``runs`` where better is not known.
 
@@ -27,3 +40,16 @@ def best_first(runs: RunSet, metric: str) -> pd.Series[float]:
     values = last_values(runs, metric)
     way = runs.direction(metric)
     return values if way is None else values.sort_values(ascending=way == "min", kind="stable")
+
+
+def best_order(runs: RunSet, metric: str | None) -> list[str]:
+    """All run ids, the best by the metric first and those without it last."""
+    best = [] if metric is None else [str(one) for one in best_first(runs, metric).index]
+    ahead = set(best)
+    return best + [str(one) for one in runs.runs.index if one not in ahead]
+
+
+def require_two(runs: RunSet) -> None:
+    """Raise ``TooFewRunsError`` where there is nothing to compare."""
+    if len(runs) < 2:
+        raise TooFewRunsError(f"a comparison needs two runs; {len(runs)} loaded")

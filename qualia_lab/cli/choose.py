@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qualia_lab.cli import picking
 from qualia_lab.cli.options import Which
+from qualia_lab.directions import direction
 from qualia_lab.errors import UsageError
 from qualia_lab.model import Answer, Kind, Selection
-from qualia_lab.notebook import generator
+from qualia_lab.notebook import export, generator
 from qualia_lab.notebook.write import require_free
 from qualia_lab.text import slug, visible
 
@@ -36,6 +37,7 @@ class Flags:
         answers: to the questions of the kind, as text, by name; ``usual_answers`` are those of the
             configuration, which may be for other kinds.
         says_execute: whether anything but the default says whether to execute.
+        exports: formats to write beside the notebook, with the inputs where ``code`` is True.
     """
 
     which: Which = field(default_factory=Which)
@@ -51,6 +53,8 @@ class Flags:
     overwrite: bool = False
     execute: bool = False
     says_execute: bool = False
+    exports: tuple[str, ...] = ()
+    code: bool = True
     open: bool = False
     dry_run: bool = False
 
@@ -64,15 +68,18 @@ def check(flags: Flags, catalogue: Catalogue) -> None:
     """Raise for what makes no sense, before any store is asked.
 
     Raises:
-        UsageError: an unknown kind, section or answer, or flags that contradict each other.
+        UsageError: an unknown kind, section, answer or format, or flags that contradict each other.
         OutputError: the place to write to is taken.
+        MissingPartError: there is no browser for a PDF.
     """
     kind = catalogue.kind(flags.kind)
     typed(_given(flags, kind), kind)
     generator.chosen(kind, flags.sections)
     picking.check(flags.which)
+    export.require_able(flags.exports)
     if flags.output:
         require_free(flags.output, overwrite=flags.overwrite)
+        export.require_beside(flags.exports, flags.output, overwrite=flags.overwrite)
 
 
 def said(flags: Flags, out: Console) -> Picked:
@@ -114,10 +121,15 @@ def selection(flags: Flags, kind: Kind, picked: Picked) -> Selection:
 
 def answers(flags: Flags, kind: Kind, runs: RunSet) -> dict[str, Answer]:
     """An answer to each question of the kind; runs chosen as the best are so by that metric."""
-    best = flags.which.query().best
-    return generator.answers(
-        kind, typed(_given(flags, kind), kind), runs, best[0] if best else None
-    )
+    given, best = typed(_given(flags, kind), kind), flags.which.query().best
+    if best is None:
+        return generator.answers(kind, given, runs)
+    metric, way = best
+    found = generator.answers(kind, given, runs, metric)
+    unsaid = "direction" in found and "direction" not in given
+    if unsaid and found.get("metric") == metric and direction(metric) != way:
+        found["direction"] = way
+    return found
 
 
 def title(flags: Flags, kind: Kind, picked: Picked) -> str:
@@ -160,10 +172,18 @@ def params(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def preview(plan: Sequence[PlannedSection], chosen: Selection, runs: RunSet) -> list[str]:
+def exports(flags: Flags, chosen: Selection) -> dict[str, Path]:
+    """Where each format is written."""
+    return {to: export.beside(chosen.output, to) for to in flags.exports}
+
+
+def preview(
+    plan: Sequence[PlannedSection], chosen: Selection, runs: RunSet, beside: Iterable[Path] = ()
+) -> list[str]:
     """What would be written, a line each."""
     lines = [
         f"Would write {chosen.output}",
+        *(f"        and {path}" for path in beside),
         f"  title  {chosen.title}",
         f"  server {chosen.tracking_uri}",
         f"  runs   {number_of(len(runs), chosen.of_runs)}",

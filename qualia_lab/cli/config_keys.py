@@ -255,6 +255,13 @@ KEYS: tuple[Key, ...] = (
         default=False,
     ),
     Key(
+        name="export",
+        type=STRINGS,
+        help="Formats to execute and export the notebook to: html, pdf, markdown.",
+        default=(),
+        unset="none",
+    ),
+    Key(
         name="timeout",
         type=SECONDS,
         help="How long to wait for one answer of a server.",

@@ -33,6 +33,7 @@ EPILOG = """Examples:
 \b
 create-observation-notebook
 create-observation-notebook --experiment qualia-demo --all --execute
+create-observation-notebook --experiment churn --all --export html --export pdf --no-code
 create-observation-notebook --experiment churn --since 7d --best val_loss --top 10
 create-observation-notebook --where 'params.lr > 0.01 and not name.startswith("debug")'
 create-observation-notebook --experiment churn --filter "metrics.val_loss < 0.3" --top 10
@@ -95,6 +96,16 @@ def create(
             "--execute/--no-execute", help="Run it in a fresh kernel and keep the outputs."
         ),
     ] = None,
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="html|pdf|markdown",
+            help="Execute it, and write it beside in this format too. Repeatable.",
+        ),
+    ] = None,
+    no_code: Annotated[
+        bool, typer.Option("--no-code", help="Leave the inputs out of what --export writes.")
+    ] = False,
     open_: Annotated[
         bool | None,
         typer.Option("--open/--no-open", help="Open it in JupyterLab, or else in VS Code."),
@@ -113,6 +124,9 @@ def create(
     settings = configured.settings()
     out = talk.console(settings)
     ask = console.may_ask(talk.no_input)
+    exports = _exports(export, execute, settings)
+    if no_code and not exports and not ask:
+        raise UsageError("--no-code is about exports, and there is none", hint="Add --export html.")
     of_server = _trusting(configured, settings.doubt(which.tracking_uri)) if ask else configured
     flags = choose.Flags(
         which=of_server.which(which, settings),
@@ -126,8 +140,10 @@ def create(
         folder=settings.value("output_folder"),
         output=output,
         overwrite=overwrite,
-        execute=bool(settings.value("execute", execute)),
-        says_execute=execute is not None or settings.layer("execute") != "default",
+        execute=bool(exports or settings.value("execute", execute)),
+        says_execute=bool(exports) or execute is not None or settings.layer("execute") != "default",
+        exports=exports,
+        code=not no_code,
         open=bool(settings.value("open", open_)) and not dry_run,
         dry_run=dry_run,
     )
@@ -156,6 +172,19 @@ def _trusting(configured: Configured, doubt: str) -> Configured:
     return replace(configured, trust=trust)
 
 
+def _exports(given: list[str] | None, execute: bool | None, settings: Settings) -> tuple[str, ...]:
+    """The formats to export to. What is not executed is not exported, whatever is configured.
+
+    Raises:
+        UsageError: --export and --no-execute.
+    """
+    if execute is False:
+        if given:
+            raise UsageError("--export goes without --no-execute: it shows what a run gave")
+        return ()
+    return tuple(dict.fromkeys(settings.value("export", given)))
+
+
 def _templates(given: Path | None, configured: Configured, settings: Settings) -> tuple[Path, ...]:
     """The folder of templates of one's own, which whoever wrote it can put code in."""
     folder = settings.value("templates", given)
@@ -173,6 +202,7 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
     from qualia_lab.cli import choose
     from qualia_lab.errors import NotebookFailedError
     from qualia_lab.notebook.catalogue import Catalogue
+    from qualia_lab.notebook.export import require_beside
     from qualia_lab.notebook.generator import NotebookGenerator
     from qualia_lab.notebook.write import require_free, write_notebook
 
@@ -187,9 +217,10 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
     selection = choose.selection(flags, generator.catalogue.kind(flags.kind), picked)
     runs = picked.runs
     if flags.dry_run:
-        _show_plan(generator, selection, runs, out)
+        _show_plan(generator, selection, runs, flags, out)
         return
     require_free(selection.output, overwrite=flags.overwrite)
+    require_beside(flags.exports, selection.output, overwrite=flags.overwrite)
     for line in (*_gone(runs), *runs.coverage.warnings):
         out.warn(line)
     notebook = generator.generate(selection, runs)
@@ -197,8 +228,10 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
     if backup:
         out.say(f"The notebook had been edited; it is kept as {backup}")
     failure = _execute(notebook, selection, out) if flags.execute else None
+    exports = [str(path) for path in _export(notebook, selection, flags, out)]
     record = {
         "path": str(selection.output),
+        "exports": exports,
         "kind": selection.kind,
         "title": selection.title,
         "runs": len(runs),
@@ -209,12 +242,13 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
             "missing": list(runs.coverage.missing),
         },
         "warnings": list(runs.coverage.warnings),
+        "findings": _findings(selection, runs) if out.as_json else [],
         "cells": len(notebook.cells),
         "executed": flags.execute and failure is None,
         "failed_cell": None if failure is None else failure.heading,
         "command": _command(flags, selection, picked.experiments),
     }
-    out.result(str(selection.output), record)
+    out.result("\n".join([str(selection.output), *exports]), record)
     install = "" if find_spec("jupyterlab") else "   (first: pip install jupyterlab)"
     out.say(f"Open it:    jupyter lab {shlex.quote(str(selection.output))}{install}")
     out.say(f"Same again: {record['command']}")
@@ -246,6 +280,33 @@ def _execute(
     return failure
 
 
+def _export(
+    notebook: NotebookNode, selection: Selection, flags: Flags, out: console.Console
+) -> list[Path]:
+    """Write what was executed, even when a cell failed, in the other formats that are asked for."""
+    from qualia_lab.cli import choose
+    from qualia_lab.notebook.export import export
+
+    paths = choose.exports(flags, selection)
+    for to, path in paths.items():
+        try:
+            with out.waiting(f"Writing {path}"):
+                export(notebook, to, path, code=flags.code, overwrite=flags.overwrite)
+        except BaseException:
+            out.say(f"{selection.output} is written, but not {path}.")
+            raise
+    return list(paths.values())
+
+
+def _findings(selection: Selection, runs: RunSet) -> list[dict[str, str]]:
+    """What stands out in the runs, the gravest first."""
+    from qualia_lab.analysis.finding import findings
+    from qualia_lab.notebook.generator import judging
+
+    rows = findings(*judging(selection, runs)).to_dict("records")
+    return [{str(name): str(value) for name, value in row.items()} for row in rows]
+
+
 def _open(path: Path) -> None:
     """Start JupyterLab, or VS Code, on the notebook, and leave it running.
 
@@ -272,13 +333,19 @@ def _gone(runs: RunSet) -> list[str]:
 
 
 def _show_plan(
-    generator: NotebookGenerator, selection: Selection, runs: RunSet, out: console.Console
+    generator: NotebookGenerator,
+    selection: Selection,
+    runs: RunSet,
+    flags: Flags,
+    out: console.Console,
 ) -> None:
-    from qualia_lab.cli.choose import preview
+    from qualia_lab.cli import choose
 
+    exports = choose.exports(flags, selection).values()
     plan = generator.plan(selection, runs)
     record = {
         "path": str(selection.output),
+        "exports": [str(path) for path in exports],
         "kind": selection.kind,
         "title": selection.title,
         "tracking_uri": selection.tracking_uri,
@@ -294,7 +361,7 @@ def _show_plan(
             for planned in plan
         ],
     }
-    out.result("\n".join(preview(plan, selection, runs)), record)
+    out.result("\n".join(choose.preview(plan, selection, runs, exports)), record)
 
 
 def _command(flags: Flags, selection: Selection, experiments: Sequence[Experiment]) -> str:
@@ -317,7 +384,10 @@ def _command(flags: Flags, selection: Selection, experiments: Sequence[Experimen
         words += ["--param", f"{name}={value}"] if value is not None else []
     words += ["--children"] if flags.which.children and flags.which.queries else []
     words += ["--title", selection.title, "--output", str(selection.output)]
-    words += [flag for flag, on in (("--execute", flags.execute),) if on]
+    words += ["--execute"] if flags.execute else []
+    for to in flags.exports:
+        words += ["--export", to]
+    words += ["--no-code"] if flags.exports and not flags.code else []
     return shlex.join([*words, "--overwrite", "--no-input"])
 
 

@@ -21,7 +21,7 @@ create-demo-runs --tracking-uri http://127.0.0.1:5000 --json
 def demo(
     count: Annotated[
         int, typer.Argument(metavar="[N]", min=1, max=1000, help="How many runs to train.")
-    ] = 5,
+    ] = 9,
     tracking_uri: Annotated[
         str | None,
         typer.Option(metavar="URI", help="Default: MLFLOW_TRACKING_URI, then sqlite:///mlflow.db."),

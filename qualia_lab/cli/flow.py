@@ -30,6 +30,7 @@ from qualia_lab.errors import (
     UsageError,
 )
 from qualia_lab.model import FACTS, Query
+from qualia_lab.notebook.export import require_beside
 from qualia_lab.notebook.write import require_free
 from qualia_lab.text import visible
 from qualia_lab.tracking import uris
@@ -418,6 +419,7 @@ class Interview:
     def _is_free(self, text: str) -> bool | str:
         try:
             require_free(Path(text), overwrite=self._flags.overwrite)
+            require_beside(self._flags.exports, Path(text), overwrite=self._flags.overwrite)
         except OutputError as error:
             return str(error)
         return True
@@ -426,27 +428,62 @@ class Interview:
         given = self._given
         if given.dry_run or given.says_execute or given.open:
             return False
+        export = "Execute it, and export it"
         ways = {
             "Write it": (False, False),
             "Write and execute it": (True, False),
             "Write, execute and open it": (True, True),
+            export: (True, False),
             "Write and open it": (False, True),
         }
         rows = [Row(value=way, cells=(way,)) for way in ways]
-        execute, then_open = ways[prompts.one("What next?", rows, [Column()])]
-        self._flags = replace(self._flags, execute=execute, open=then_open)
-        return True
+        while True:
+            way = prompts.one("What next?", rows, [Column()])
+            try:
+                exports = self._export_to() if way == export else ()
+            except Back:
+                continue
+            except OutputError as error:
+                self._out.tell(error)
+                continue
+            execute, then_open = ways[way]
+            self._flags = replace(self._flags, execute=execute, open=then_open, exports=exports)
+            return True
+
+    def _export_to(self) -> tuple[str, ...]:
+        """The formats to export to.
+
+        Raises:
+            OutputError: something is in the way of one of them.
+        """
+        from qualia_lab.notebook.export_pdf import is_here
+
+        told = {
+            "html": ("HTML", "one file that opens anywhere"),
+            "pdf": ("PDF", "that page on paper"),
+            "markdown": ("Markdown", "text, with the pictures in a folder"),
+        }
+        rows = [
+            Row(value=to, cells=cells, lacks="" if to != "pdf" or is_here() else "no browser here")
+            for to, cells in told.items()
+        ]
+        formats = tuple(prompts.several("Export to", rows, [Column(), Column(bends=12)]).values)
+        if self._flags.output is not None:
+            require_beside(formats, self._flags.output, overwrite=self._flags.overwrite)
+        return formats
 
     def _ask_to_write(self) -> bool:
-        from qualia_lab.cli.choose import preview, selection
+        from qualia_lab.cli.choose import exports, preview, selection
 
         picked = self._at_hand
         if self._flags.dry_run:
             return False
         chosen = selection(self._flags, self._kind, picked)
-        for told in preview(self._generator.plan(chosen, picked.runs), chosen, picked.runs):
+        plan, beside = self._generator.plan(chosen, picked.runs), exports(self._flags, chosen)
+        for told in preview(plan, chosen, picked.runs, beside.values()):
             self._out.say(told)
         then = ", then execute it" if self._flags.execute else ""
+        then += " and export it" if beside else ""
         if not prompts.yes(f"Write {chosen.output}{then}?"):
             raise KeyboardInterrupt
         return True

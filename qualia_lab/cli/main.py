@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from qualia_lab import __version__
-from qualia_lab.cli import config, console, create, demo, doctor, kinds, runs
+from qualia_lab.cli import config, console, create, demo, doctor, export, kinds, runs
 
 app = typer.Typer(
     name="qualia-lab",
@@ -18,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("create", epilog=create.EPILOG)(create.create)
+app.command("export", epilog=export.EPILOG)(export.export)
 app.command("runs", epilog=runs.EPILOG)(runs.runs)
 app.command("kinds", epilog=kinds.EPILOG)(kinds.kinds)
 app.command("config", epilog=config.EPILOG)(config.config)

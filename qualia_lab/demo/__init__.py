@@ -29,7 +29,7 @@ def create_demo_runs(
     tracking_uri: str,
     *,
     experiment: str = "qualia-demo",
-    count: int = 5,
+    count: int = 9,
     seed: int = 0,
     on_progress: Callable[[int, int, str], None] | None = None,
 ) -> DemoRuns:

@@ -80,7 +80,7 @@ _BASELINE = Training(dataset="digits", seed=0, learning_rate=0.1, batch_size=64,
 _WIDE = replace(_BASELINE, hidden_units=128, batch_size=32, learning_rate=0.03, epochs=40)
 _WIDE_NOTE = "Four times as many hidden units as the baseline, smaller batches and smaller steps."
 # The last one is far past what this network bears: its weights overflow within a few epochs.
-_LEARNING_RATES = (0.01, 0.1, 1.0, 100.0)
+_LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 1.0, 100.0)
 _BATCH_SIZES = (8, 32, 128)
 
 
@@ -88,11 +88,13 @@ def runs(count: int, seed: int) -> tuple[PlannedRun, ...]:
     """The first ``count`` top-level runs, the most telling first.
 
     1. a baseline: digits, a small network, the first seed;
-    2. a sweep over the learning rate with four nested runs: the second is the baseline with its
+    2. a sweep over the learning rate with six nested runs: the fourth is the baseline with its
        third seed, and the last one's loss really becomes NaN;
     3. the baseline with its second seed;
     4. one that failed, after some epochs, with a real error;
-    5. one that is still running.
+    5. one that is still running;
+    6. to 9.: more seeds of the wider network and of the baseline, and the sweep with another seed,
+       so that there is something to tell noise from.
 
     After these, seven configurations on three data sets take turns, each time with the next seed;
     one of them is a sweep over the batch size.
@@ -103,6 +105,10 @@ def runs(count: int, seed: int) -> tuple[PlannedRun, ...]:
         _baseline(seed + 1),
         _failing(seed),
         _running(seed),
+        _wide(seed + 1),
+        _baseline(seed + 3),
+        _wide(seed + 2),
+        _learning_rate_sweep(seed + 4, f"digits-lr-sweep-seed{seed + 4}"),
     )
     turns = (divmod(turn, len(_CYCLE)) for turn in range(count - len(first)))
     return first[:count] + tuple(_CYCLE[which](seed + lap) for lap, which in turns)
@@ -123,10 +129,10 @@ def _baseline(seed: int) -> PlannedRun:
     )
 
 
-def _learning_rate_sweep(seed: int) -> PlannedRun:
+def _learning_rate_sweep(seed: int, name: str = "digits-lr-sweep") -> PlannedRun:
     shared = replace(_BASELINE, seed=seed)
     return PlannedRun(
-        name="digits-lr-sweep",
+        name=name,
         stage="tuning",
         training=shared,
         note="A sweep over `learning_rate`; everything else is as in the baseline.",
@@ -163,6 +169,10 @@ def _running(seed: int) -> PlannedRun:
         ending="RUNNING",
         stop_after=22,
     )
+
+
+def _wide(seed: int) -> PlannedRun:
+    return _turn("digits-mlp-wide", _WIDE, _WIDE_NOTE)(seed)
 
 
 def _batch_size_sweep(seed: int) -> PlannedRun:
@@ -211,14 +221,14 @@ _CYCLE: tuple[Callable[[int], PlannedRun], ...] = (
         Training(dataset="diabetes", seed=0, learning_rate=0.0005),
         "Linear regression: how far the disease has progressed after a year.",
     ),
-    # The first five runs hold the first three seeds of the one and the first seed of the other.
-    lambda seed: _baseline(seed + 3),
+    # The first runs hold five seeds of this one and three of the wide one.
+    lambda seed: _baseline(seed + 5),
     _turn("breast-cancer-mlp", _CANCER_MLP, "A small network instead of the linear model."),
     _turn(
         "diabetes-mlp",
         Training(dataset="diabetes", seed=0, learning_rate=0.02, batch_size=32, hidden_units=16),
         "A small network instead of the linear model.",
     ),
-    lambda seed: _turn("digits-mlp-wide", _WIDE, _WIDE_NOTE)(seed + 1),
+    lambda seed: _wide(seed + 3),
     _batch_size_sweep,
 )

@@ -150,7 +150,10 @@ def _environment(context: Literal["markdown", "code"]) -> Environment:
         raise TypeError(f"a value in a {context} cell went through no filter; it needs {allowed}")
 
     environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, finalize=encoded_only, autoescape=False
+        undefined=StrictUndefined,
+        finalize=encoded_only,
+        autoescape=False,
+        trim_blocks=True,  # a line that is a statement leaves no empty one, which would end a list
     )
     # Jinja's own filters end in plain strings, which encoded_only refuses; they may come before.
     known = {"py": _py, "assignments": _assignments, "md": _md}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qualia_lab import __version__
-from qualia_lab.analysis.labels import find_run
-from qualia_lab.directions import ranked
+from qualia_lab.analysis.labels import find_run, run_labels
+from qualia_lab.directions import Direction, ranked
 from qualia_lab.errors import TemplateError, TooFewRunsError, UsageError, known_list
 from qualia_lab.model import FACTS, Answer, Cell, Kind, RunSet, Section, Selection
 from qualia_lab.notebook import cells
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
 
 # A notebook over more runs holds the query that gave them, rather than a page of ids.
 _MOST_IDS = 500
+_WAYS: Mapping[Answer, Direction] = {"min": "min", "max": "max"}
 _MISSING = Section(file="_shared/missing")
 _MORE = Section(file="_shared/more")
+# Jupyter Book knows this tag; JupyterLab, VS Code and our pages go by the metadata.
+_HIDDEN = "hide-input"
+_HEADING = re.compile(r"^# ## ([^{\n]+)$", re.MULTILINE)
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
@@ -57,7 +62,8 @@ class NotebookGenerator:
         """
         kind = self.catalogue.kind(selection.kind)
         require_enough(kind, runs)
-        return [_planned(section, runs) for section in chosen(kind, selection.sections)]
+        judged, metric = judging(selection, runs)
+        return [_planned(section, judged, metric) for section in chosen(kind, selection.sections)]
 
     def generate(self, selection: Selection, runs: RunSet) -> NotebookNode:
         """The notebook, valid nbformat 4.5.
@@ -69,11 +75,14 @@ class NotebookGenerator:
 
         kind = self.catalogue.kind(selection.kind)
         common = _context(kind, selection, runs)
-        written = [
-            cell
-            for planned in self.plan(selection, runs)
-            for cell in self._cells(kind, planned, common)
-        ]
+        plan = self.plan(selection, runs)
+        lacking = [planned for planned in plan if planned.lacks]
+        written: list[Cell] = []
+        for planned in plan:
+            if not planned.lacks:
+                written += self._cells(kind, planned, common)
+            elif planned is lacking[-1]:
+                written += self._missing(kind, lacking, common)
         notebook = nbformat.v4.new_notebook(
             cells=[_node(cell) for cell in written],
             metadata={
@@ -89,25 +98,39 @@ class NotebookGenerator:
         self, kind: Kind, planned: PlannedSection, common: Mapping[str, Any]
     ) -> Iterator[Cell]:
         section = planned.section
-        if planned.lacks:
-            missing = [
-                {"missing": FACTS[one].missing, "how": FACTS[one].how} for one in planned.lacks
-            ]
-            context = {**common, "heading": _heading(section), "facts": missing}
-            yield from self._rendered(kind, _MISSING, section.name, context)
-            return
         for item in planned.items:
             prefix = f"{section.name}-{item['key']}" if item else section.name
             yield from self._rendered(kind, section, prefix, {**common, **item})
         if planned.left_out:
             context = {
                 **common,
-                "heading": _heading(section),
+                "heading": self._heading(kind, section),
                 "shown": len(planned.items),
                 "left_out": planned.left_out,
                 "noun": section.for_each,
             }
             yield from self._rendered(kind, _MORE, f"{section.name}-more", context)
+
+    def _missing(
+        self, kind: Kind, lacking: Sequence[PlannedSection], common: Mapping[str, Any]
+    ) -> Iterator[Cell]:
+        """One cell for all sections that this data can't fill, in the place of the last of them:
+        a heading each would bury what is there."""
+        absent = [
+            {
+                "heading": self._heading(kind, planned.section),
+                "facts": [
+                    {"missing": FACTS[one].missing, "how": FACTS[one].how} for one in planned.lacks
+                ],
+            }
+            for planned in lacking
+        ]
+        yield from self._rendered(kind, _MISSING, "missing", {**common, "absent": absent})
+
+    def _heading(self, kind: Kind, section: Section) -> str:
+        """What the section is called in the notebook; its name where that is made of values."""
+        written = _HEADING.search(self.catalogue.source(kind, section.file))
+        return written[1] if written else section.name.replace("_", " ").capitalize()
 
     def _rendered(
         self, kind: Kind, section: Section, prefix: str, context: Mapping[str, Any]
@@ -128,6 +151,13 @@ class NotebookGenerator:
                 tags=template.tags,
                 section=section.file,
             )
+
+
+def judging(selection: Selection, runs: RunSet) -> tuple[RunSet, str | None]:
+    """The runs, told which end of the metric is better, and the metric that they rank by."""
+    metric = selection.parameters.get("metric")
+    ranked_by = metric if isinstance(metric, str) else None
+    return runs.judging(ranked_by, _WAYS.get(selection.parameters.get("direction"))), ranked_by
 
 
 def require_enough(kind: Kind, runs: RunSet) -> None:
@@ -208,11 +238,16 @@ def ranked_metrics(runs: RunSet) -> list[str]:
     return ranked({str(name): int(count) for name, count in counts.items()})
 
 
-def _planned(section: Section, runs: RunSet) -> PlannedSection:
+def _planned(section: Section, runs: RunSet, metric: str | None) -> PlannedSection:
     lacks = tuple(fact for fact in section.needs if fact not in runs.offers)
     if lacks or section.for_each is None:
         return PlannedSection(section=section, items=() if lacks else ({},), lacks=lacks)
     items = _items(section.for_each, runs)
+    if section.for_each == "run" and section.most is not None and len(items) > section.most:
+        from qualia_lab.analysis.values import best_order
+
+        place = {one: number for number, one in enumerate(best_order(runs, metric))}
+        items.sort(key=lambda item: place[item["run"]["run_id"]])
     shown = items[: section.most]
     return PlannedSection(section=section, items=tuple(shown), left_out=len(items) - len(shown))
 
@@ -221,10 +256,16 @@ def _items(loop: str, runs: RunSet) -> list[dict[str, Any]]:
     """What a section repeats for; ``key`` makes the ids of its cells."""
     if loop == "run":
         names = zip(runs.runs.index, runs.runs["name"], runs.runs["status"], strict=True)
+        labels = run_labels(runs)
         return [
             {
                 "key": run_id[:12],
-                "run": {"run_id": run_id, "name": name or run_id, "status": status},
+                "run": {
+                    "run_id": run_id,
+                    "name": name or run_id,
+                    "label": labels[run_id],
+                    "status": status,
+                },
             }
             for run_id, name, status in names
         ]
@@ -290,6 +331,8 @@ def _node(cell: Cell) -> NotebookNode:
     }
     if cell.tags:
         metadata["tags"] = list(cell.tags)
+    if _HIDDEN in cell.tags:
+        metadata["jupyter"] = {"source_hidden": True}
     return make(source=cell.source, id=cell.id, metadata=metadata)
 
 
@@ -306,7 +349,3 @@ def is_edited(notebook: Mapping[str, Any]) -> bool:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def _heading(section: Section) -> str:
-    return section.name.replace("_", " ").capitalize()

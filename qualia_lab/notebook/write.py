@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ def require_free(path: Path, *, overwrite: bool) -> None:
     shown = visible(str(path), 200)
     try:
         if path.is_dir():
-            raise OutputError(f"{shown} is a folder", hint="Give a file: -o NAME.ipynb")
+            raise OutputError(f"{shown} is a folder", hint=f"Give a file: -o NAME{path.suffix}")
         if path.exists() and not overwrite:
             raise OutputError(f"{shown} exists", hint="Use --overwrite, or another -o/--output.")
     except OSError as error:  # a name that is too long, say
@@ -54,13 +55,42 @@ def write_notebook(notebook: NotebookNode, path: Path, *, overwrite: bool = Fals
 
     nbformat.validate(notebook)
     text = nbformat.writes(notebook).rstrip("\n") + "\n"
-    secrets.refuse(text, f"The notebook {path.name}")
+    return _write(path, text, f"The notebook {path.name}", overwrite=overwrite, keep=_keep_edited)
+
+
+def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a page or the like as a notebook is written; of what it replaces nothing is kept.
+
+    Raises:
+        OutputError: as ``write_notebook``.
+        QualiaError: it would hold a password.
+    """
+    _write(path, text, path.name, overwrite=overwrite)
+
+
+def write_bytes(path: Path, content: bytes, *, overwrite: bool = False) -> None:
+    """Write a picture or the like, as ``write_text``; no password can be read in it."""
+    _write(path, content, path.name, overwrite=overwrite)
+
+
+def _write(
+    path: Path,
+    content: str | bytes,
+    what: str,
+    *,
+    overwrite: bool,
+    keep: Callable[[Path], Path | None] = lambda path: None,
+) -> Path | None:
+    """The one way to disk. ``keep`` may copy what is replaced, and says where."""
+    if isinstance(content, str):
+        secrets.refuse(content, what)
+        content = content.encode("utf-8")
     require_free(path, overwrite=overwrite)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
-        backup = _keep_edited(path) if path.exists() else None
-        _put(path, text.encode("utf-8"), overwrite=overwrite)
+        backup = keep(path) if path.exists() else None
+        _put(path, content, overwrite=overwrite)
     except OSError as error:
         raise _unwritable(path, error) from error
     return backup

@@ -1,0 +1,128 @@
+"""Executing notebooks: how long, and how large they and their pages become.
+
+    python benchmarks/executing.py
+
+Notebooks of 1, 20, 100 and 1,000 runs (20 params, 20 metrics of one point and 5 curves of 100 points
+a run, in SQLite) are executed by the product's own executor in a fresh kernel; so is a notebook that
+only imports pandas and matplotlib, in turn with each. Seconds are medians, kernel start included.
+Writes a table to benchmarks/EXECUTING.md.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+from stores import history_store
+
+from qualia_lab import ArtifactExplorer, NotebookGenerator
+from qualia_lab.model import Query, Selection
+from qualia_lab.notebook.execute import execute
+from qualia_lab.notebook.export import export
+
+HERE = Path(__file__).resolve().parent
+# Runs, and how often each is executed.
+SIZES = {1: 5, 20: 7, 100: 5, 1_000: 3}
+GOALS = {20: "2.5 times the bare kernel", 1_000: "15 s"}
+BARE = "import pandas\nimport matplotlib.pyplot"
+
+
+@dataclass(kw_only=True)
+class Case:
+    """Notebooks of one size: seconds of each execution, and bytes of what came of it."""
+
+    runs: int
+    bare: list[float]
+    ours: list[float]
+    notebook: int = 0
+    page: int = 0
+
+    def line(self) -> str:
+        """A row of the table."""
+        bare, ours = statistics.median(self.bare), statistics.median(self.ours)
+        return (
+            f"| {self.runs:,} | {bare:.2f} | {ours:.2f} | {ours / bare:.1f} "
+            f"| {GOALS.get(self.runs, '')} | {self.notebook / 1e6:.2f} | {self.page / 1e6:.2f} "
+            f"| {self.page / self.notebook:.2f} |"
+        )
+
+
+def notebook_of(store: Path, runs: int, folder: Path) -> nbformat.NotebookNode:
+    """The whole observation notebook of the newest runs of a store."""
+    uri = f"sqlite:///{store}"
+    query = Query(top=runs)
+    loaded = ArtifactExplorer(uri).load(query)
+    assert len(loaded) == runs
+    selection = Selection(
+        tracking_uri=uri,
+        query=query,
+        run_ids=tuple(loaded.runs.index),
+        parameters={
+            "metric": "curve_0", "direction": "min", "baseline": None, "group": None,
+            "x_axis": "step", "smoothing": 0.0,
+        },
+        title=f"{runs} runs",
+        output=folder / "n.ipynb",
+    )  # fmt: skip
+    return NotebookGenerator().generate(selection, loaded)
+
+
+def seconds(notebook: nbformat.NotebookNode, folder: Path) -> float:
+    """Wall clock of one execution, from no kernel to no kernel."""
+    start = time.perf_counter()
+    failure = execute(notebook, folder)
+    taken = time.perf_counter() - start
+    assert failure is None, failure
+    return taken
+
+
+def measure(runs: int, rounds: int, folder: Path) -> Case:
+    """Execute both in turn, the order turned round each time; the first round warms caches."""
+    made = notebook_of(history_store(folder, runs=runs), runs, folder)
+    bare = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BARE)])
+    bare.metadata = made.metadata
+    case = Case(runs=runs, bare=[], ours=[])
+    for number in range(rounds + 1):
+        ways = ((case.bare, bare), (case.ours, made))
+        for taken, notebook in ways[:: 1 if number % 2 else -1]:
+            taken.append(seconds(notebook, folder))
+    case.bare, case.ours = case.bare[1:], case.ours[1:]
+    path = folder / "n.ipynb"
+    nbformat.write(made, path)
+    case.notebook = path.stat().st_size
+    case.page = export(made, "html", folder / "n.html", overwrite=True).stat().st_size
+    return case
+
+
+HEAD = """| runs | a kernel that imports pandas and matplotlib, s | the notebook, s | ratio | to reach | notebook, MB | HTML, MB | HTML to notebook |
+|---|---|---|---|---|---|---|---|"""
+
+
+def main() -> None:
+    """Measure, print, and write the results."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    print(HEAD, flush=True)
+    lines = []
+    with tempfile.TemporaryDirectory() as name:
+        for runs, rounds in SIZES.items():
+            lines.append(measure(runs, rounds, Path(name)).line())
+            print(lines[-1], flush=True)
+    intro = "# Executing notebooks\n\nWritten by `make bench`; what is measured and how: "
+    intro += "[executing.py](executing.py). At any number of runs the notebook is to stay under "
+    intro += "2 MB, and its page under 1.5 times that.\n\n"
+    on = f"Python {platform.python_version()}, pandas {version('pandas')}, matplotlib "
+    on += f"{version('matplotlib')}, {os.cpu_count()} cores, {platform.system()}."
+    (HERE / "EXECUTING.md").write_text(
+        intro + on + "\n\n" + HEAD + "\n" + "\n".join(lines) + "\n", encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""A page as PDF, printed by a Chromium or Chrome that is installed here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from qualia_lab.errors import MissingPartError
+from qualia_lab.text import visible
+
+_NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "msedge",
+    "microsoft-edge",
+)
+# Where the two other systems keep what is not on the PATH there.
+_APPLICATIONS = {
+    "darwin": (
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+        "/Applications/Chromium.app/Contents/MacOS/Chromium",
+        "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
+    ),
+    "win32": (
+        r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+        r"C:\Program Files (x86)\Google\Chrome\Application\chrome.exe",
+        r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
+    ),
+}
+_INSTALL = {
+    "darwin": "brew install --cask chromium",
+    "win32": "winget install Google.Chrome",
+}
+_SECONDS = 120
+_FLAGS = (
+    "--headless",
+    "--disable-gpu",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-breakpad",
+    "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--proxy-server=127.0.0.1:9",
+    "--no-pdf-header-footer",
+    "--generate-pdf-document-outline",
+)
+
+
+def browser() -> str:
+    """The program that prints.
+
+    Raises:
+        MissingPartError: there is none.
+    """
+    for name in _NAMES:
+        if found := shutil.which(name):
+            return found
+    for path in _APPLICATIONS.get(sys.platform, ()):
+        if Path(path).is_file():
+            return path
+    raise MissingPartError(
+        "a PDF is printed by Chromium or Chrome, and neither is installed here",
+        hint=f"{_install()}   (or export to HTML, and print that)",
+    )
+
+
+def is_here() -> bool:
+    """Whether there is a program that prints."""
+    try:
+        return bool(browser())
+    except MissingPartError:
+        return False
+
+
+def pdf(page: str) -> bytes:
+    """The page on paper (A4), with its headings as the outline.
+
+    The browser has no network, runs no script and keeps nothing.
+
+    Raises:
+        MissingPartError: there is no browser, or it did not print.
+    """
+    program = browser()
+    with tempfile.TemporaryDirectory(prefix="qualia-", ignore_cleanup_errors=True) as folder:
+        source, target = Path(folder) / "page.html", Path(folder) / "page.pdf"
+        source.write_text(page, encoding="utf-8")
+        profile = f"--user-data-dir={Path(folder) / 'profile'}"
+        # As root, as in containers, its sandbox does not start; what it opens is our own page.
+        root = ["--no-sandbox"] if hasattr(os, "getuid") and os.getuid() == 0 else []
+        said = _run([program, *_FLAGS, *root, profile, f"--print-to-pdf={target}", source.as_uri()])
+        content = target.read_bytes() if target.is_file() else b""
+    if not content.startswith(b"%PDF-"):
+        last = ([line for line in said.splitlines() if line.strip()] or ["it said nothing"])[-1]
+        raise MissingPartError(
+            f"{Path(program).name} did not print the page: {visible(last, 300)}",
+            hint="Export to HTML, and print that; or install another: " + _install(),
+        )
+    return content
+
+
+def _run(command: list[str]) -> str:
+    """What the browser says; it and its children are gone when this returns or raises."""
+    process = subprocess.Popen(  # noqa: S603 - a program of this machine, our own arguments
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        return process.communicate(timeout=_SECONDS)[1]
+    except subprocess.TimeoutExpired:
+        return f"it took more than {_SECONDS} s"
+    finally:
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(OSError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=5)
+    if process.stderr:
+        process.stderr.close()
+
+
+def _install() -> str:
+    if sys.platform in _INSTALL:
+        return _INSTALL[sys.platform]
+    for manager, line in (
+        ("apt-get", "sudo apt-get install chromium"),
+        ("dnf", "sudo dnf install chromium"),
+        ("pacman", "sudo pacman -S chromium"),
+        ("zypper", "sudo zypper install chromium"),
+        ("apk", "sudo apk add chromium"),
+    ):
+        if shutil.which(manager):
+            return line
+    return "install Chromium: https://www.chromium.org/getting-involved/download-chromium/"
