@@ -472,6 +472,13 @@ class Parameter:
     choices: str | tuple[str, ...] | None = None
     default: Answer = None
 
+    @property
+    def usual(self) -> Answer:
+        """The answer where nobody gives one; None where that depends on the runs."""
+        if self.default != "first":
+            return self.default
+        return self.choices[0] if isinstance(self.choices, tuple) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:

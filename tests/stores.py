@@ -73,7 +73,9 @@ def _insert(db: sqlite3.Connection, run: Run, experiment_id: int, folder: Path) 
             [(key, value, run.run_id) for key, value in pairs.items()],
         )
     for key, points in run.metrics.items():
-        rows = [(key, *_stored(value), ms, step, run.run_id) for step, ms, value in points]
+        # Two points may be stored alike (an infinity, and the largest float); the table holds one.
+        stored = [(key, *_stored(value), ms, step, run.run_id) for step, ms, value in points]
+        rows = list(dict.fromkeys(stored))
         db.executemany(
             "INSERT INTO metrics (key, value, is_nan, timestamp, step, run_uuid)"
             " VALUES (?, ?, ?, ?, ?, ?)",

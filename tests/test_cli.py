@@ -116,7 +116,7 @@ def test_overwrite_keeps_an_edited_notebook_and_only_that(project: Project, firs
     path.write_bytes(original)
     untouched = command(*args, cwd=project.folder)
     assert (untouched.code, backup.exists()) == (0, False)
-    edited = original.replace(b"## Setup", b"## My setup")
+    edited = original.replace(b"## Overview", b"## My overview")
     assert edited != original
     path.write_bytes(edited)
     replaced = command(*args, cwd=project.folder)
@@ -161,8 +161,8 @@ def test_a_notebook_that_fails_is_saved_and_exits_8(project: Project) -> None:
     done = command(*args, cwd=project.folder)
     assert done.code == 8
     record = json.loads(done.out)
-    assert (record["executed"], record["failed_cell"]) == (False, "Setup")
-    assert "under “Setup”: RuntimeError: a broken pandas" in done.err
+    assert (record["executed"], record["failed_cell"]) == (False, record["title"])
+    assert f"under “{record['title']}”: RuntimeError: a broken pandas" in done.err
     assert "Traceback" not in done.err
     errors = [one for one in outputs(read(folder / "x.ipynb")) if one.output_type == "error"]
     assert [one.evalue for one in errors] == ["a broken pandas"]

@@ -535,7 +535,8 @@ def test_kinds_say_what_they_are_and_what_they_lack(place: Path, study: Path) ->
         assert [" ".join(row) for row in rows] == [
             "Many About many runs. (needs 1,000 runs)",
             "Needy About data sets. (None of these runs logged a data set)",
-            "❯ Observation What happened in these runs: overview, each run, comparison.",
+            "❯ Observation What happened in these runs: which is best, why, what differs, and each "
+            "of them.",
             "Study A study of a few runs.",
         ]
         # What lacks something is passed.
@@ -1635,7 +1636,7 @@ def test_an_export_is_chosen_and_becomes_flags(place: Path) -> None:
         it.asked("What next?")
         it.press("export" + ENTER)
         it.asked("Export to")
-        assert [line.split()[2] for line in it.lines if " ○ " in line] == [
+        assert [line.partition("○")[2].split()[0] for line in it.lines if " ○ " in line] == [
             "HTML",
             "PDF",
             "Markdown",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from qualia_lab.cli.choose import Flags
     from qualia_lab.cli.config import Settings
-    from qualia_lab.model import Experiment, RunSet, Selection
+    from qualia_lab.model import Experiment, Kind, RunSet, Selection
     from qualia_lab.notebook.execute import CellFailure
     from qualia_lab.notebook.generator import NotebookGenerator
 
@@ -214,8 +214,8 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
         flags, picked = Interview(flags, generator, out).answers()
     else:
         picked = choose.said(flags, out)
-    selection = choose.selection(flags, generator.catalogue.kind(flags.kind), picked)
-    runs = picked.runs
+    kind = generator.catalogue.kind(flags.kind)
+    selection, runs = choose.selection(flags, kind, picked), picked.runs
     if flags.dry_run:
         _show_plan(generator, selection, runs, flags, out)
         return
@@ -246,7 +246,7 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
         "cells": len(notebook.cells),
         "executed": flags.execute and failure is None,
         "failed_cell": None if failure is None else failure.heading,
-        "command": _command(flags, selection, picked.experiments),
+        "command": _command(flags, kind, selection, picked.experiments),
     }
     out.result("\n".join([str(selection.output), *exports]), record)
     install = "" if find_spec("jupyterlab") else "   (first: pip install jupyterlab)"
@@ -364,7 +364,9 @@ def _show_plan(
     out.result("\n".join(choose.preview(plan, selection, runs, exports)), record)
 
 
-def _command(flags: Flags, selection: Selection, experiments: Sequence[Experiment]) -> str:
+def _command(
+    flags: Flags, kind: Kind, selection: Selection, experiments: Sequence[Experiment]
+) -> str:
     """The command that makes the same notebook again without asking."""
     from qualia_lab.cli.picking import reference
 
@@ -380,8 +382,9 @@ def _command(flags: Flags, selection: Selection, experiments: Sequence[Experimen
     words += ["--kind", selection.kind] if flags.says_kind else []
     for name in selection.sections:
         words += ["--section", name]
+    usual = {parameter.name: parameter.usual for parameter in kind.parameters}
     for name, value in selection.parameters.items():
-        words += ["--param", f"{name}={value}"] if value is not None else []
+        words += ["--param", f"{name}={value}"] if value != usual[name] else []
     words += ["--children"] if flags.which.children and flags.which.queries else []
     words += ["--title", selection.title, "--output", str(selection.output)]
     words += ["--execute"] if flags.execute else []
