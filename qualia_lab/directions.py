@@ -30,6 +30,11 @@ _SQUASHED_LESS = re.compile(r"(loss|error|logloss)(@?\d+)?$")
 _SQUASHED_MORE = re.compile(r"(accuracy|precision|recall|score)(@?\d+)?$")
 
 
+def is_system(metric: str) -> bool:
+    """Whether MLflow measured it of the machine, rather than the run of its work."""
+    return metric.startswith("system/")
+
+
 def direction(metric: str) -> Direction | None:
     """``"min"`` where less is better, ``"max"`` where more is, None where the name does not tell.
 
@@ -39,7 +44,7 @@ def direction(metric: str) -> Direction | None:
     neither better nor worse.
     """
     words = _words(metric)
-    if metric.startswith("system/") or _NEITHER & set(words):
+    if is_system(metric) or _NEITHER & set(words):
         return None
     if "neg" in words:
         return "max"
@@ -73,6 +78,6 @@ def ranked(metrics: Mapping[str, int]) -> list[str]:
         words = set(_words(name))
         unknown = direction(name) is None
         takes, held_out = bool(words & _TAKES), bool(words & _HELD_OUT)
-        return (name.startswith("system/"), unknown, takes, not held_out, -metrics[name], name)
+        return (is_system(name), unknown, takes, not held_out, -metrics[name], name)
 
     return sorted(metrics, key=rank)

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from qualia_lab.directions import Direction, direction
+from qualia_lab.directions import Direction, direction, is_system
 from qualia_lab.seeds import is_seed
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ class RunSet:
             "repeats": self._repeats,
             "varied": any(self.params[name].nunique() > 1 for name in self.params.columns),
             "nested": bool(self.runs["parent"].isin(self.runs.index).any()),
-            "system_metrics": any(name.startswith("system/") for name in self.metric_names),
+            "system_metrics": any(is_system(name) for name in self.metric_names),
         }
         return frozenset(fact for fact, here in found.items() if here)
 

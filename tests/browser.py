@@ -46,6 +46,23 @@ class Page:
             "value"
         )
 
+    def wait_for(self, script: str, seconds: float = 30) -> None:
+        """Until an expression in the page is true."""
+        end = time.monotonic() + seconds
+        while not self.evaluate(f"Boolean({script})"):
+            if time.monotonic() > end:
+                text = self.evaluate("document.body.innerText")
+                raise TimeoutError(f"{script} did not come true; the page: {text[:2000]}")
+            time.sleep(0.1)
+
+    def click(self, element: str) -> None:
+        """Press and release the mouse in the middle of an element, scrolled into sight."""
+        place = f"(e => {{ e.scrollIntoView({{block: 'center'}}); return e; }})({element})"
+        box = f"(b => [b.x + b.width / 2, b.y + b.height / 2])({place}.getBoundingClientRect())"
+        x, y = self.evaluate(box)
+        for kind in ("mousePressed", "mouseReleased"):
+            self._send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
     def resize(self, width: int, height: int, *, dark: bool = False) -> None:
         """Look at it in a window of another size, and with the other choice of colours."""
         self._send(

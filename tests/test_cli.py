@@ -138,6 +138,11 @@ def test_execute_runs_it_in_its_own_folder_and_json_is_one_object(project: Proje
     assert (record["runs"], record["of_runs"], record["coverage"]["missing"]) == (3, 3, [])
     assert (record["coverage"]["loaded"], record["coverage"]["of"]) == (3, 3)
     assert (record["executed"], record["failed_cell"]) == (True, None)
+    assert record["exports"] == []
+    assert [sorted(one) for one in record["findings"]] == [["evidence", "run", "severity", "what"]]
+    assert (
+        record["findings"][0]["run"] in parameters(read(project.path("a/b/run.ipynb")))["run_ids"]
+    )
     assert "--execute" in shlex.split(record["command"])
     notebook = read(project.path("a/b/run.ipynb"))
     assert record["cells"] == len(notebook.cells)
@@ -151,6 +156,20 @@ def test_execute_runs_it_in_its_own_folder_and_json_is_one_object(project: Proje
         cell.execution_count for cell in notebook.cells if cell.cell_type == "code" and cell.source
     )
     assert sorted(path.name for path in project.path("a/b").iterdir()) == ["run.ipynb"]
+
+
+def test_findings_are_in_the_json_object(project: Project) -> None:
+    args = ["--experiment", "qualia-demo", "--all", "--json", "-o", "found.ipynb"]
+    done = command(*args, cwd=project.folder)
+    found = json.loads(done.out)["findings"]
+    severities = ["error", "warning", "info"]
+    assert {one["severity"] for one in found} <= set(severities)
+    assert found == sorted(found, key=lambda one: severities.index(one["severity"]))
+    assert {"digits-linear-rescaled failed", "digits-mlp-wide-seed0 has not ended"} <= {
+        one["what"] for one in found
+    }
+    assert {one["run"] for one in found} <= set(project.demo_ids)
+    assert all(one["evidence"] for one in found)
 
 
 def test_a_notebook_that_fails_is_saved_and_exits_8(project: Project) -> None:

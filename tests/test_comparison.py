@@ -160,6 +160,24 @@ def test_past_twelve_runs_the_best_and_the_baseline_are_shown(empty_store: Path)
     assert analysis.compare_metrics(runs).shape == (1, 20)
 
 
+def test_system_metrics_and_what_none_of_the_shown_logged_are_left_to_others(
+    empty_store: Path,
+) -> None:
+    values = {f"r{i:02}": {"loss": float(i), "system/cpu": 1.0} for i in range(14)}
+    values["late"] = {"loss": 99.0, "only_late": 1.0}
+    values["first"] = {"loss": 0.5}
+    styler = analysis.metrics_side_by_side(load(empty_store, *named(values)), "loss")
+    assert list(styler.data.index) == ["loss"]
+    assert "1 of 3 metrics shown; system metrics have a section of their own" in styler.caption
+
+
+def test_system_metrics_alone_are_no_comparison_unless_asked_for(empty_store: Path) -> None:
+    of_system = load(empty_store, *named({"a": {"system/cpu": 1.0}, "b": {"system/cpu": 2.0}}))
+    assert "logged a metric of its own" in repr(analysis.metrics_side_by_side(of_system))
+    chosen = analysis.metrics_side_by_side(of_system, "system/cpu")
+    assert list(chosen.data.index) == ["system/cpu"]
+
+
 def test_five_thousand_metrics_are_cut_and_that_is_said(empty_store: Path) -> None:
     many = {f"m{i}": float(i) for i in range(5000)}
     runs = load(empty_store, *named({"a": many, "b": many | {"loss": 1.0}}))

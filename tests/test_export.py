@@ -15,6 +15,7 @@ from typing import Any
 
 import mistune
 import nbformat
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from commands import CREATE, Done, assert_refused, command, in_process, tree
@@ -227,6 +228,27 @@ def test_tables_say_what_they_are_and_scroll_by_themselves() -> None:
     )
     (box,) = plain.select("div.table")
     assert box["aria-label"] == "Table: Comparison"
+
+
+def test_words_stand_at_the_left_and_numbers_at_the_right() -> None:
+    frame = pd.DataFrame(
+        {
+            "name": ["a", "b"],
+            "value": [1.5, float("nan")],
+            "mixed": ["1", "two"],
+            "took": ["3 m 20 s", ""],
+            "share": ["+4.5 %", "1e-05"],
+        },
+        index=["x", "y"],
+    )
+    (table,) = soup_of(shown(data(text_html=frame._repr_html_()))).select("table")
+    left = [
+        [one.text for one in row.find_all(("th", "td")) if "left" in str(one.get("style"))]
+        for row in table.find_all("tr")
+    ]
+    assert left == [["name", "mixed"], ["a", "1"], ["b", "two"]]
+    spanned = '<table><tr><td colspan="2">words</td></tr><tr><td>a</td><td>b</td></tr></table>'
+    assert not soup_of(shown(data(text_html=spanned))).select("table [style]")
 
 
 def test_headings_of_outputs_are_below_those_of_the_text() -> None:

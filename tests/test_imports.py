@@ -279,3 +279,12 @@ def test_every_public_name_is_there_and_no_other() -> None:
         assert getattr(qualia_lab, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'absent'"):
         _ = qualia_lab.absent
+
+
+def test_no_function_of_analysis_has_the_name_of_a_module() -> None:
+    """``import qualia_lab.analysis.x`` would put the module in the place of the function."""
+    from qualia_lab import analysis
+
+    modules = {path.stem for path in (ROOT / PACKAGE / "analysis").glob("*.py")}
+    assert not modules & set(analysis.__all__)
+    assert all(callable(getattr(analysis, name)) for name in analysis.__all__)

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from qualia_lab.analysis.labels import distinct, find_run, number, plain, run_labels
+from qualia_lab.analysis.labels import distinct, find_run, number, plain, rough, run_labels
 from qualia_lab.analysis.show import Note
 from qualia_lab.analysis.values import best_order, last_values, require_two
-from qualia_lab.directions import ranked
+from qualia_lab.directions import is_system, ranked
 from qualia_lab.errors import NotFoundError, known_list
 from qualia_lab.model import RunSet
 from qualia_lab.text import visible
@@ -46,7 +46,7 @@ def compare_metrics(
     """
     require_two(runs)
     labels = run_labels(runs)
-    names = sorted(runs.metric_names, key=lambda name: (name.startswith("system/"), name))
+    names = sorted(runs.metric_names, key=lambda name: (is_system(name), name))
     values = runs.metrics[names].to_numpy(dtype="float64")
     logged = runs.logged[names].to_numpy(dtype=bool)
     if value != "last":
@@ -95,25 +95,28 @@ def metrics_side_by_side(
     baseline below its value, with sign and percent.
 
     Rows whose better end is not known have no star. At most 12 runs, the best by ``metric`` first
-    and the baseline among them, and 60 metrics, those that tell runs apart best first; the caption
-    says what is left out. ``compare_metrics`` and ``differences`` give all of it.
+    and the baseline among them, and 60 metrics that one of these logged, those that tell runs apart
+    best first; no system metrics, but for ``metric``. The caption says what is left out;
+    ``compare_metrics`` and ``differences`` give all of it.
 
     Raises:
         TooFewRunsError: fewer than two runs.
         NotFoundError: no such baseline.
     """
     require_two(runs)
-    if not runs.metric_names:
-        return Note("None of these runs logged a metric.")
+    if all(is_system(name) and name != metric for name in runs.metric_names):
+        return Note("None of these runs logged a metric of its own.")
     base = _baseline(runs, baseline)
     order = best_order(runs, metric)
     kept = order[:_MOST_RUNS]
     if base not in kept:
         kept[-1] = base
-    names = ranked({str(one): int(count) for one, count in runs.logged.sum(axis=0).items()})
-    if metric in names:
+    counts = {str(one): int(count) for one, count in runs.logged.sum(axis=0).items()}
+    names = ranked({name: count for name, count in counts.items() if not is_system(name)})
+    if metric in counts:
         names = [str(metric), *(name for name in names if name != metric)]
-    shown = names[:_MOST_ROWS]
+    here = runs.logged.loc[kept].any(axis=0)
+    shown = [name for name in names if here[name]][:_MOST_ROWS]
     rows = [_row(runs, name, kept, base) for name in shown]
     labels = run_labels(runs)
     headings = [f"{labels[one]} (baseline)" if one == base else labels[one] for one in kept]
@@ -122,7 +125,7 @@ def metrics_side_by_side(
     )
     # Unique labels are what Styler needs; two metrics may look alike once they are cut.
     cells.index = pd.Index(distinct(list(cells.index)))
-    return _styled(cells, _caption(runs, metric, len(kept), len(shown), len(names)))
+    return _styled(cells, _caption(runs, metric, len(kept), len(shown), len(counts)))
 
 
 def metric_at_best(runs: RunSet, metric: str | None, most: int = 20) -> pd.DataFrame | Note:
@@ -215,7 +218,7 @@ def _against(value: float, base: float) -> str:
     share = difference / abs(base) if base else float("inf")
     percent = f", {share:+.1%}" if abs(share) < 100 else ""
     sign = "+" if difference > 0 else "-"
-    return f"\n{sign}{number(abs(difference))}{percent}"
+    return f"\n{sign}{rough(abs(difference))}{percent}"
 
 
 def _caption(runs: RunSet, metric: str | None, kept: int, rows: int, of_rows: int) -> str:
@@ -227,7 +230,9 @@ def _caption(runs: RunSet, metric: str | None, kept: int, rows: int, of_rows: in
         which = f"the best by {plain(metric)}" if known else "the first"
         parts.append(f"{kept} of {len(runs):,} runs shown, {which} and the baseline")
     if rows < of_rows:
-        parts.append(f"{rows} of {of_rows:,} metrics shown")
+        system = any(is_system(name) for name in runs.metric_names)
+        where = "; system metrics have a section of their own" if system else ""
+        parts.append(f"{rows} of {of_rows:,} metrics shown{where}")
     return "; ".join(parts)
 
 

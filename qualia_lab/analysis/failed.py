@@ -11,7 +11,7 @@ import pandas as pd
 from qualia_lab.analysis.labels import plain, run_labels
 from qualia_lab.analysis.show import Note
 from qualia_lab.analysis.times import lasting, seconds, stamp
-from qualia_lab.directions import ranked
+from qualia_lab.directions import is_system, ranked
 from qualia_lab.model import RunSet
 
 _MOST_ROWS = 50
@@ -114,7 +114,7 @@ def _kinds(runs: RunSet) -> pd.Series[int]:
 
 def _not_finite(runs: RunSet) -> dict[str, list[str]]:
     """The metrics that a run logged and that ended as NaN or infinite, system metrics aside."""
-    names = [name for name in runs.metric_names if not name.startswith("system/")]
+    names = [name for name in runs.metric_names if not is_system(name)]
     logged = runs.logged[names].to_numpy(dtype=bool)
     lost = logged & ~np.isfinite(runs.metrics[names].to_numpy(dtype="float64"))
     found: dict[str, list[str]] = {}
@@ -129,7 +129,7 @@ def _last_points(runs: RunSet, shown: Sequence[str], metric: str | None) -> pd.D
     counts = {
         str(name): int(count)
         for name, count in logged.sum().items()
-        if count and not str(name).startswith("system/")
+        if count and not is_system(str(name))
     }
     names: list[Any] = ranked(counts)[:_MOST_SEARCHED]
     if metric in runs.metric_names:

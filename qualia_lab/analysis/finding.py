@@ -11,6 +11,7 @@ import pandas as pd
 
 from qualia_lab.analysis.labels import how_long, number, plain, run_labels
 from qualia_lab.analysis.values import last_values
+from qualia_lab.directions import is_system
 from qualia_lab.model import RunSet
 from qualia_lab.seeds import is_seed
 
@@ -173,7 +174,7 @@ def _twins(runs: RunSet) -> Iterator[Finding]:
     seeds = [name for name in runs.params.columns if is_seed(str(name))]
     if not seeds or not runs.metrics.shape[1]:
         return
-    model = [name for name in runs.metric_names if not name.startswith("system/")]
+    model = [name for name in runs.metric_names if not is_system(name)]
     logged = runs.logged[model].any(axis=1)
     params = runs.params[logged].fillna("").apply(tuple, axis=1)
     values = runs.metrics.loc[logged, model].round(12).astype(str).apply(tuple, axis=1)

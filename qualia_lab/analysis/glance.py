@@ -61,7 +61,7 @@ def standings(runs: RunSet, metric: str | None = None, by: str | None = None) ->
 def _states(runs: RunSet) -> str:
     counts = runs.runs["status"].value_counts()
     states = ", ".join(f"{count:,} {str(status).lower()}" for status, count in counts.items())
-    line = f"{len(runs):,}: {states}."
+    line = f"{len(runs):,}; {states}."
     if runs.coverage.missing:
         line += f" {len(runs.coverage.missing):,} more are gone from the store."
     return line
@@ -117,10 +117,8 @@ def _best(runs: RunSet, metric: str, values: pd.Series[float]) -> str:
     which = "lowest" if runs.direction(metric) == "min" else "highest"
     logged = int(runs.logged[metric].sum())
     of = f"{len(values):,} finite ones" if len(values) < logged else f"{logged:,}"
-    return (
-        f"{plain(metric)} {number(best)} by {labels[first]}{still}{and_more}, "
-        f"the {which} last value of {of}."
-    )
+    found = f"{plain(metric)} {number(best)} by {labels[first]}{still}{and_more}"
+    return f"{found}, the {which} last value of {of}." if logged > 1 else f"{found}."
 
 
 def _settings(

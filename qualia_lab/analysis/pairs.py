@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from qualia_lab.directions import ranked
+from qualia_lab.directions import is_system, ranked
 from qualia_lab.model import RunSet
 
 MOST_PANELS = 6
@@ -133,9 +133,7 @@ def _rank(name: str) -> int:
 def _candidates(runs: RunSet, first: str | None) -> list[str]:
     counts = {str(name): int(count) for name, count in runs.logged.sum(axis=0).items()}
     model = {
-        name: count
-        for name, count in counts.items()
-        if not name.startswith("system/") and name != _EPOCH
+        name: count for name, count in counts.items() if not is_system(name) and name != _EPOCH
     }
     order = ranked(model)
     if first not in counts:

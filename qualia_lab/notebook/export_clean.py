@@ -41,6 +41,9 @@ _DISPLAYS = ("flex", "block", "inline", "inline-block")
 _LINK = re.compile(r"(https?://|mailto:|#)", re.IGNORECASE)
 _PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+\Z")
 _XHTML = "http://www.w3.org/1999/xhtml"
+# A number, with a sign, a unit or a comparison: -1.2e-05, 3 m 20 s, ≥ 0.95 s, 4.5 %.
+_NUMBER = re.compile(r"[≥≤<>~±+-]?\s?(\d[\d,.]*(e[+-]?\d+)?\s?([^\W\d_]{1,5}|%)?\s?)+")
+_NO_VALUE = ("", "NaN", "<NA>", "None", "NaT", "inf", "-inf")
 _SELECTOR = re.compile(r"#([\w-]+)(?:\s+([a-z0-9]+))?\Z")
 
 
@@ -76,6 +79,8 @@ def clean(html: str, *, level: int | None = None, about: str = "") -> str:
         _apply(style.get_text(), soup)
     for tag in soup.find_all(_GONE):
         tag.decompose()
+    for table in soup.find_all("table"):
+        _align(table)
     for head in soup.find_all("thead"):
         if not head.get_text(strip=True):  # Markdown has no table without one
             head.decompose()
@@ -109,6 +114,23 @@ def _boxes(soup: BeautifulSoup) -> tuple[_Box, ...]:
             )
         )
     return tuple(found)
+
+
+def _align(table: Tag) -> None:
+    """Put words to the left, column by column; numbers stay at the right, where digits line up.
+
+    pandas aligns all alike. A table with cells over several columns is left as it is.
+    """
+    rows = [row.find_all(("td", "th"), recursive=False) for row in table.find_all("tr")]
+    if table.find(colspan=True) or table.find(rowspan=True) or len({len(row) for row in rows}) > 1:
+        return
+    for column in zip(*rows, strict=True):
+        values = [one.get_text().strip() for one in column if one.name == "td"]
+        if all(_NUMBER.fullmatch(one) or one in _NO_VALUE for one in values):
+            continue
+        for one in column:
+            if "text-align" not in str(one.get("style", "")):
+                one["style"] = f"text-align: left; {one.get('style', '')}"
 
 
 def _apply(css: str, soup: BeautifulSoup) -> None:
