@@ -139,10 +139,7 @@ def test_execute_runs_it_in_its_own_folder_and_json_is_one_object(project: Proje
     assert (record["coverage"]["loaded"], record["coverage"]["of"]) == (3, 3)
     assert (record["executed"], record["failed_cell"]) == (True, None)
     assert record["exports"] == []
-    assert [sorted(one) for one in record["findings"]] == [["evidence", "run", "severity", "what"]]
-    assert (
-        record["findings"][0]["run"] in parameters(read(project.path("a/b/run.ipynb")))["run_ids"]
-    )
+    assert record["findings"] == []
     assert "--execute" in shlex.split(record["command"])
     notebook = read(project.path("a/b/run.ipynb"))
     assert record["cells"] == len(notebook.cells)

@@ -22,7 +22,7 @@ def text(runs: RunSet, metric: str | None = None) -> dict[str, str]:
 def test_the_first_lines_name_the_best_and_how_far_it_is_ahead(empty_store: Path) -> None:
     runs = load(empty_store, *named({"a": {"loss": 0.5}, "b": {"loss": 0.4}, "c": {"loss": 1.0}}))
     said = text(runs, "loss")
-    assert said["Runs"] == "3: 3 finished."
+    assert said["Runs"] == "3; 3 finished."
     assert said["Best"] == "loss 0.4 by b, the lowest last value of 3."
     assert said["By how much"] == "the next is a with 0.5, 0.1 (20.0%) behind; the median is 0.5."
     assert text(runs, "depth")["Best"] == "no run logged depth."
@@ -81,7 +81,7 @@ def test_the_answer_copes_with_any_value(value: float, empty_store: Path) -> Non
 
 def test_one_run_and_none_with_a_metric(empty_store: Path) -> None:
     runs = load(empty_store, *named({"only": {"loss": 0.5}}))
-    assert text(runs, "loss")["Best"] == "loss 0.5 by only, the lowest last value of 1."
+    assert text(runs, "loss")["Best"] == "loss 0.5 by only."
     assert "One run has a value of loss: 0.5." in repr(analysis.standings(runs, "loss"))
     assert "None of these runs logged a metric" in repr(analysis.standings(runs, None))
 
