@@ -322,12 +322,13 @@ class RunSet:
         runs, columns = self.logged.index, self.logged.columns
         rows = runs.isin(runs if run_ids is None else list(run_ids))
         picked = columns.isin(columns if names is None else list(names))
-        self._fetch(np.outer(rows, picked))
+        wanted = np.outer(rows, picked)
+        self._fetch(wanted)
         kept: pd.DataFrame = self._cache["history"]
-        if not (self._cache["fetched"] & ~np.outer(rows, picked)).any():
+        if not (self._cache["fetched"] & ~wanted).any():
             return kept.copy()  # nothing but what is wanted was ever fetched
-        mine = kept["run_id"].isin(runs[rows]) & kept["metric"].isin(columns[picked])
-        return kept[mine].reset_index(drop=True)
+        found: pd.DataFrame = kept[wanted[self._cache["cells"]]].reset_index(drop=True)
+        return found
 
     def _fetch(self, wanted: np.ndarray) -> None:
         """Add the points of the (run, metric) pairs that were logged and are not there yet."""
@@ -344,19 +345,28 @@ class RunSet:
         points = self.source.history(
             list(self.logged.index[rows]), list(self.logged.columns[picked])
         )
+        cells = self._cells(points)
         if "history" in self._cache:
             # A rectangle around what was lacking can hold pairs that were there.
-            old: pd.DataFrame = self._cache["history"]
-            known = set(zip(old["run_id"], old["metric"], strict=True))
-            pairs = zip(points["run_id"], points["metric"], strict=True)
-            points = pd.concat([old, points[[pair not in known for pair in pairs]]])
-            place = pd.Series(range(len(self.runs)), index=self.runs.index)
-            points = points.assign(place=points["run_id"].map(place))
+            fresh = ~fetched[cells]
+            points = pd.concat([self._cache["history"], points[fresh]])
+            both = zip(self._cache["cells"], cells, strict=True)
+            places = [np.concatenate([old, new[fresh]]) for old, new in both]
             # Each metric of a run comes sorted, by times that a frame can't hold too; it stays so.
-            points = points.sort_values(["place", "metric"], kind="stable")
-            points = points.drop(columns="place").reset_index(drop=True)
+            names = np.argsort(np.argsort(self.logged.columns.to_numpy(dtype=object)))
+            order = np.lexsort((names[places[1]], places[0]))
+            points = points.iloc[order].reset_index(drop=True)
+            cells = (places[0][order], places[1][order])
         self._cache["history"] = points
+        self._cache["cells"] = cells
         fetched |= np.outer(rows, picked)
+
+    def _cells(self, points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column of ``logged`` that each point belongs to."""
+        import pandas as pd
+
+        rows = self.logged.index.get_indexer(pd.Index(points["run_id"]))
+        return rows, self.logged.columns.get_indexer(pd.Index(points["metric"]))
 
     @property
     def models(self) -> pd.DataFrame:

@@ -62,7 +62,7 @@ def group_labels(runs: RunSet, by: str | None = None) -> pd.Series[str]:
     kept = [name for name in params.columns if not is_seed(str(name))]
     differing = [name for name in kept if params[name].nunique(dropna=False) > 1]
     telling = _telling(params[differing])
-    labels = [_label(row, telling) for _, row in params[telling].iterrows()]
+    labels = _joined(params[telling])
     experiments = runs.runs["experiment"].reindex(params.index)
     if experiments.nunique() > 1:
         labels = [f"{plain(one)}: {label}" for one, label in zip(experiments, labels, strict=True)]
@@ -339,11 +339,18 @@ def _interval(values: tuple[float, ...]) -> tuple[float, float]:
 
 def rank_test(values: np.ndarray, base: np.ndarray) -> tuple[float, float, float]:
     """The rank-biserial correlation of two samples, p of the Mann-Whitney test, and the least p."""
+    # Only the order counts, so that many small groups need few tests.
+    places = np.unique(np.concatenate([values, base]), return_inverse=True)[1].tolist()
+    return _rank_test(tuple(sorted(places[: len(values)])), tuple(sorted(places[len(values) :])))
+
+
+@lru_cache(maxsize=4096)
+def _rank_test(values: tuple[int, ...], base: tuple[int, ...]) -> tuple[float, float, float]:
     from scipy import stats
 
     one, other = len(values), len(base)
     orders = math.comb(one + other, one)
-    ties = len(np.unique(np.concatenate([values, base]))) < one + other
+    ties = len({*values, *base}) < one + other
     # With ties scipy falls back on the normal distribution, whose p can lie under any that so few
     # runs can give; all orders are counted instead, where they can be.
     exact = stats.PermutationMethod(n_resamples=_MOST_ORDERS)
@@ -378,11 +385,14 @@ def _telling(params: pd.DataFrame) -> list[Any]:
     return [name for name in params.columns if name in chosen]
 
 
-def _label(row: pd.Series[Any], names: Sequence[Any]) -> str:
-    parts = []
-    for name in names:
-        value = row[name]
-        if isinstance(value, str):
-            shown = plain(value, _VALUE)
-            parts.append(f"{plain(str(name))}={shown}")
-    return ", ".join(parts) or "all"
+def _joined(params: pd.DataFrame) -> list[str]:
+    """``name=value, ...`` of each row, without what it lacks."""
+    columns = [
+        [
+            f"{plain(str(name))}={plain(one, _VALUE)}" if isinstance(one, str) else ""
+            for one in values
+        ]
+        for name, values in params.items()
+    ]
+    rows = zip(*columns, strict=True) if columns else [()] * len(params)
+    return [", ".join(part for part in row if part) or "all" for row in rows]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from qualia_lab.analysis.labels import how_large, how_long, plain, run_labels, when
 from qualia_lab.analysis.show import Note, Report
-from qualia_lab.directions import direction
 from qualia_lab.errors import NotFoundError, QualiaError
 from qualia_lab.model import RunSet
 
@@ -53,7 +53,8 @@ def run_report(runs: RunSet, run_id: str) -> Report:
 
 def run_details(runs: RunSet, run_id: str) -> pd.DataFrame:
     """Status, times and origin of a run: a row a known fact, one column ``value``."""
-    row = _row(runs, run_id)
+    _require(runs, run_id)
+    row = _of_run(runs.runs, run_id)
     labels = run_labels(runs)
     facts = {
         "run id": run_id,
@@ -73,20 +74,20 @@ def run_details(runs: RunSet, run_id: str) -> pd.DataFrame:
 
 def run_params(runs: RunSet, run_id: str) -> pd.DataFrame:
     """The params of a run: a row a param, one column ``value``."""
-    _row(runs, run_id)
-    return _values(runs.params.loc[[run_id]].iloc[0].dropna())
+    _require(runs, run_id)
+    return _values(_logged(runs.params, run_id))
 
 
 def run_tags(runs: RunSet, run_id: str) -> pd.DataFrame:
     """The tags that people set on a run (none of MLflow's own): a row a tag, column ``value``."""
-    _row(runs, run_id)
-    values = runs.tags.loc[[run_id]].iloc[0].dropna()
-    return _values(values[[not name.startswith(_OWN_TAGS) for name in values.index]])
+    _require(runs, run_id)
+    tags = _logged(runs.tags, run_id)
+    return _values({name: one for name, one in tags.items() if not name.startswith(_OWN_TAGS)})
 
 
 def run_note(runs: RunSet, run_id: str) -> Note:
     """The run's description as it was written, as plain text; empty when there is none."""
-    _row(runs, run_id)
+    _require(runs, run_id)
     note = runs.tags[_NOTE].get(run_id) if _NOTE in runs.tags else None
     return Note(note if isinstance(note, str) else "")
 
@@ -95,18 +96,18 @@ def run_metrics(runs: RunSet, run_id: str) -> pd.DataFrame:
     """The metrics of a run over their whole history.
 
     Returns:
-        A row a metric: ``last`` value (at the largest step, then time), ``best`` (by the direction
-        its name tells, empty where it does not), ``min``, ``max``, number of ``points``, ``first
-        step`` and ``last step``, and ``not finite``: how many points are NaN or infinite; ``min``,
-        ``max`` and ``best`` are over the finite ones.
+        A row a metric: ``last`` value (at the largest step, then time), ``best`` (empty where it is
+        not known which end is), ``min``, ``max``, number of ``points``, ``first step`` and ``last
+        step``, and ``not finite``: how many points are NaN or infinite; ``min``, ``max`` and
+        ``best`` are over the finite ones.
     """
-    _row(runs, run_id)
+    _require(runs, run_id)
     points = runs.history(run_ids=[run_id])
     finite = points["value"].where(points["value"].abs() < float("inf"))
     grouped = points.assign(finite=finite).groupby("metric", sort=True)
     table = pd.DataFrame(
         {
-            "last": grouped["value"].agg(lambda values: values.iloc[-1]),
+            "last": points.drop_duplicates("metric", keep="last").set_index("metric")["value"],
             "min": grouped["finite"].min(),
             "max": grouped["finite"].max(),
             "points": grouped["value"].size(),
@@ -115,11 +116,9 @@ def run_metrics(runs: RunSet, run_id: str) -> pd.DataFrame:
             "not finite": grouped["value"].size() - grouped["finite"].count(),
         }
     )
-    ways = [direction(str(metric)) for metric in table.index]
-    best = [
-        float(row[way]) if way else ""
-        for way, (_, row) in zip(ways, table[["min", "max"]].iterrows(), strict=True)
-    ]
+    ways = [runs.direction(str(metric)) for metric in table.index]
+    ends = zip(ways, table["min"].tolist(), table["max"].tolist(), strict=True)
+    best = [{"min": low, "max": high, None: ""}[way] for way, low, high in ends]
     table.insert(1, "best", pd.Series(best, index=table.index, dtype="object"))
     table.index = pd.Index([plain(name, 60) for name in table.index], name="metric")
     return table
@@ -127,7 +126,7 @@ def run_metrics(runs: RunSet, run_id: str) -> pd.DataFrame:
 
 def run_datasets(runs: RunSet, run_id: str) -> pd.DataFrame:
     """The data sets that a run logged as inputs: name, digest, context, type of source."""
-    _row(runs, run_id)
+    _require(runs, run_id)
     table = runs.datasets[runs.datasets["run_id"] == run_id].drop(columns="run_id")
     shown = table.map(lambda value: plain(value, _VALUE_CHARACTERS))
     return shown.set_index("name").rename_axis(None)
@@ -139,7 +138,7 @@ def run_artifacts(runs: RunSet, run_id: str) -> pd.DataFrame:
     Raises:
         QualiaError: they can't be listed.
     """
-    _row(runs, run_id)
+    _require(runs, run_id)
     table, problem = _artifacts(runs, run_id)
     if problem and table.empty:
         raise QualiaError(f"the artifacts of {run_id} can't be listed: {problem}")
@@ -160,13 +159,23 @@ def _artifacts(runs: RunSet, run_id: str) -> tuple[pd.DataFrame, str]:
     return pd.DataFrame({"size": sizes}, index=pd.Index(paths, dtype="object")), problem
 
 
-def _values(values: pd.Series[str]) -> pd.DataFrame:
-    names = [plain(name, _VALUE_CHARACTERS) for name in values.index]
-    shown = [plain(value, _VALUE_CHARACTERS) for value in values]
+def _values(values: Mapping[str, str]) -> pd.DataFrame:
+    names = [plain(name, _VALUE_CHARACTERS) for name in values]
+    shown = [plain(value, _VALUE_CHARACTERS) for value in values.values()]
     return pd.DataFrame({"value": shown}, index=pd.Index(names, dtype="object"), dtype="object")
 
 
-def _row(runs: RunSet, run_id: str) -> dict[str, Any]:
+def _require(runs: RunSet, run_id: str) -> None:
     if run_id not in runs.runs.index:
         raise NotFoundError(f"run {plain(run_id)} is not among the {len(runs):,} runs loaded")
-    return {str(name): value for name, value in runs.runs.loc[[run_id]].iloc[0].items()}
+
+
+def _logged(frame: pd.DataFrame, run_id: str) -> dict[str, str]:
+    """The values of a run that are not missing, by column."""
+    return {name: one for name, one in _of_run(frame, run_id).items() if isinstance(one, str)}
+
+
+def _of_run(frame: pd.DataFrame, run_id: str) -> dict[str, Any]:
+    """One row, column by column: a row of pandas takes a hundred times as long."""
+    place = int(frame.index.get_indexer(pd.Index([run_id]))[0])
+    return {str(name): frame[name].array[place] for name in frame.columns}
