@@ -221,6 +221,17 @@ def test_of_many_runs_what_differs_is_told_as_ranges(empty_store: Path) -> None:
     assert list(table.loc["kind"]) == [2, "a (16), b (4)", 20, "a"]
 
 
+def test_of_many_runs_what_some_logged_alike_is_a_line(empty_store: Path) -> None:
+    values = {f"r{i}": {"loss": float(i)} for i in range(20)}
+    params = {name: {"lr": str(number), "C": "1"} for number, name in enumerate(values)}
+    for name in ("r1", "r2"):
+        del params[name]["C"]
+    report = analysis.what_differs(load(empty_store, *named(values, **params)), "loss")
+    ((_, table),) = report.tables
+    assert list(table.index) == ["lr"]
+    assert report.absent == "Logged by some runs only (1): C=1."
+
+
 def test_what_does_not_differ_is_said(empty_store: Path) -> None:
     runs = load(empty_store, *named({"a": {}, "b": {}}, a={"x": "1"}, b={"x": "1"}))
     said = repr(analysis.what_differs(runs))

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import stat
+import time
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -249,6 +250,14 @@ def test_words_stand_at_the_left_and_numbers_at_the_right() -> None:
     assert left == [["name", "mixed"], ["a", "1"], ["b", "two"]]
     spanned = '<table><tr><td colspan="2">words</td></tr><tr><td>a</td><td>b</td></tr></table>'
     assert not soup_of(shown(data(text_html=spanned))).select("table [style]")
+
+
+def test_digits_without_end_cost_no_time() -> None:
+    rows = "".join(f"<tr><td>{'1' * 400}{number}_</td></tr>" for number in range(50))
+    start = time.monotonic()
+    (table,) = soup_of(shown(data(text_html=f"<table>{rows}</table>"))).select("table")
+    assert time.monotonic() - start < 10
+    assert "left" in str(table.td["style"])
 
 
 def test_headings_of_outputs_are_below_those_of_the_text() -> None:

@@ -164,3 +164,14 @@ def test_hostile_names_in_findings_stay_on_a_line(empty_store: Path) -> None:
     shown = analysis.first_look(load(empty_store, *runs), "loss")._repr_markdown_()
     assert "<img" not in shown
     assert all(line.startswith("- **") for line in shown.splitlines())
+
+
+def test_where_no_setting_was_repeated_runs_are_compared(empty_store: Path) -> None:
+    values = {f"r{i}": {"loss": float(i % 3)} for i in range(12)}
+    params = {name: {"draw": str(number * 7919)} for number, name in enumerate(values)}
+    runs = load(empty_store, *named(values, **params))
+    said = text(runs, "loss")
+    assert "Best setting" not in said
+    assert said["Best"] == "loss 0 by r0 and 3 more, the lowest last value of 12."
+    chart = analysis.standings(runs, "loss")
+    assert "of 12 runs" in chart.alt

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from stores import Run, curve, fill
 
@@ -310,3 +312,90 @@ def test_the_correction_against_published_values(empty_store: Path) -> None:
         wanted[label] = least
     for label, p in wanted.items():
         assert table.loc[label, "p"] == pytest.approx(p)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [([1.0], [1.0]), ([1.0], [2.0, 2.0]), ([1.0], [1.0, 1.0]), ([2.0], [1.0, 2.0, 3.0, 3.0]),
+     ([2.0, 2.0, 5.0], [2.0]), ([4.0], [1.0, 2.0, 3.0]), ([1.0, 2.0], [3.0])],
+)  # fmt: skip
+def test_a_single_run_against_all_the_places_it_could_have(
+    one: list[float], other: list[float]
+) -> None:
+    """Every choice of so many of the values, counted; scipy counts none for a single value."""
+
+    def statistic(mine: tuple[float, ...], rest: list[float]) -> float:
+        return sum((a > b) + (a == b) / 2 for a in mine for b in rest)
+
+    every = [*one, *other]
+    found = []
+    for places in itertools.combinations(range(len(every)), len(one)):
+        rest = [every[i] for i in range(len(every)) if i not in places]
+        found.append(statistic(tuple(every[i] for i in places), rest))
+    mine = statistic(tuple(one), other)
+    higher, lower = (np.mean([sign * u >= sign * mine for u in found]) for sign in (1, -1))
+    effect, p, least = rank_test(np.array(one), np.array(other))
+    assert p == pytest.approx(min(1.0, 2 * min(higher, lower)))
+    assert effect == pytest.approx(2 * mine / (len(one) * len(other)) - 1)
+    assert least == pytest.approx(min(1.0, 2 / len(found)))
+
+
+def test_paths_and_ids_make_no_settings(empty_store: Path) -> None:
+    sample = repeated({"0.1": [1.0, 1.1, 1.2, 1.3], "1": [2.0, 2.1, 2.2, 2.3]})
+    for number, run in enumerate(sample):
+        run.params = {**run.params, "output_dir": f"/out/run_{number}"}
+    runs = load(empty_store, *sample)
+    assert set(analysis.group_labels(runs)) == {"lr=0.1", "lr=1"}
+    assert "Best of 2 repeated" in repr(analysis.group_note(runs, "loss"))
+
+
+def test_runs_of_other_data_repeat_nothing(empty_store: Path) -> None:
+    runs = load(empty_store, *repeated({"0.1": [1.0, 1.1, 1.2], "1": [2.0]}))
+    ids = list(runs.runs.index)
+    inputs = [(ids[0], "mnist", "aaaaaaaa1"), (ids[1], "mnist", "aaaaaaaa1"), (ids[2], "wine", "c")]
+    columns = ["run_id", "name", "digest", "context", "source_type"]
+
+    def of(rows: list[tuple[str, str, str]]) -> list[str]:
+        data = pd.DataFrame([(*row, "train", "code") for row in rows], columns=columns)
+        return list(analysis.group_labels(replace(runs, datasets=data)))
+
+    assert of(inputs) == ["data=mnist", "data=mnist", "data=wine", "no data"]
+    other = [*inputs[:1], (ids[1], "mnist", "bbbbbbbb2")]
+    assert of(other) == [
+        "data=mnist@aaaaaaaa, lr=0.1",
+        "data=mnist@bbbbbbbb, lr=0.1",
+        "lr=0.1",
+        "lr=1",
+    ]
+    assert of([(one, "mnist", "a") for one in ids]) == ["lr=0.1"] * 3 + ["lr=1"]
+
+
+def test_a_group_without_the_param_that_tells_says_so(empty_store: Path) -> None:
+    sample = repeated({"0.1": [1.0, 1.1], "1": [2.0, 2.1]})
+    for run in sample[:2]:
+        run.params = {name: value for name, value in run.params.items() if name != "lr"}
+    assert list(analysis.group_labels(load(empty_store, *sample))) == ["no lr"] * 2 + ["lr=1"] * 2
+
+
+def test_what_did_not_finish_is_in_no_band(empty_store: Path) -> None:
+    sample = repeated({"0.1": [1.0, 1.0, 50.0]})
+    for run in sample:
+        run.metrics = {"loss": curve([2 * run.metrics["loss"][0][2], run.metrics["loss"][0][2]])}
+    sample[2].status = "FAILED"
+    chart = analysis.group_curves(load(empty_store, *sample), "loss")
+    assert "1.0 ± 0.0" in chart.alt or "1 ± 0" in chart.alt
+    assert "(2 runs)" in repr([text.get_text() for text in chart.legends[0].get_texts()])
+
+
+def test_the_caption_of_the_chart_says_what_is_in_it(empty_store: Path) -> None:
+    sample = repeated({"0.1": [1.0, 1.2], "1": [2.0, 2.1], "10": [9.0]})
+    sample[4].status = "FAILED"
+    label = analysis.group_chart(load(empty_store, *sample), "loss").axes[0].get_xlabel()
+    assert label == "loss: a dot a run; the mean; 1 without a finished run not drawn"
+
+
+def test_numbers_that_overflow_warn_of_nothing(empty_store: Path) -> None:
+    runs = load(empty_store, *repeated({"0.1": [1e300, -1e300], "1": [1.0, 1.5]}))
+    table = analysis.compare_groups(runs, "loss")
+    assert list(table.index) == ["lr=1"]
+    assert repr(analysis.first_look(runs, "loss"))

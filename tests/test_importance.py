@@ -140,7 +140,9 @@ def test_the_one_param_that_matters_is_named(empty_store: Path) -> None:
     assert (
         found.edge == "That is the highest value tried; whether it gets better above is not known."
     )
-    assert found.sentence.startswith("lr goes with the difference: when it is shuffled, the R² of")
+    assert found.sentence.startswith(
+        "lr goes with the difference: a random forest predicts val_loss of"
+    )
     assert "not what causes it" in repr(importance_note(runs, "val_loss"))
     table = param_importance(runs, "val_loss")
     assert list(table.index) == ["lr", "width"]

@@ -13,7 +13,7 @@ from PIL import Image
 from stores import T0, Point, Run, curve, fill, run_id
 
 from qualia_lab import ArtifactExplorer
-from qualia_lab.analysis.show import Figure, Note
+from qualia_lab.analysis.show import GREY, Figure, Note
 from qualia_lab.analysis.system import system_metrics, system_table
 from qualia_lab.model import Query, RunSet
 
@@ -225,3 +225,19 @@ def test_hostile_names(text: str, empty_store: Path) -> None:
     drawn(system_metrics(runs))
     for cell in [*table(runs).columns, *table(runs).index]:
         assert not any(char in cell for char in "\n\x1b\u202e\u2066\u200b\u2028")
+
+
+def test_where_few_are_drawn_none_is_grey(empty_store: Path) -> None:
+    sample = [
+        Run(
+            run_id=run_id(number),
+            name=f"r{number}",
+            metrics={"loss": [(0, T0, float(number))]}
+            | ({"system/cpu_utilization_percentage": curve([1.0, 50.0])} if number > 16 else {}),
+        )
+        for number in range(20)
+    ]
+    figure = system_metrics(load(empty_store, *sample), "loss")
+    colours = {line.get_color() for axes in figure.axes for line in axes.lines}
+    assert GREY not in colours
+    assert len(colours) == 3

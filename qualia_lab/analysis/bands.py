@@ -30,8 +30,8 @@ from qualia_lab.analysis.series import (
     placed_at,
     thin,
 )
-from qualia_lab.analysis.show import COLOURS, DRAWABLE, Figure, Note, dress
-from qualia_lab.analysis.values import last_values
+from qualia_lab.analysis.show import COLOURS, Figure, Note, dress
+from qualia_lab.analysis.values import DRAWABLE, ended, last_values
 from qualia_lab.directions import Direction
 from qualia_lab.model import RunSet
 from qualia_lab.text import visible
@@ -178,6 +178,7 @@ def _members(runs: RunSet, metric: str, by: str | None) -> dict[str, list[str]]:
     """The groups of which two runs or more logged the metric, in the order they are drawn in."""
     labels = group_labels(runs, by)
     labels = labels[runs.logged.loc[labels.index, metric].to_numpy(dtype=bool)]
+    labels = labels[labels.index.isin(ended(runs, labels.index))]
     groups = {
         str(label): [str(run) for run in ids]
         for label, ids in labels.groupby(labels, sort=False).groups.items()

@@ -213,7 +213,7 @@ def _against(value: float, base: float) -> str:
     difference = value - base
     if not math.isfinite(difference):
         return ""
-    if difference == 0:
+    if abs(difference) <= 1e-12 * abs(base):  # no more than the last digits of a float
         return "\n= baseline"
     share = difference / abs(base) if base else float("inf")
     percent = f", {share:+.1%}" if abs(share) < 100 else ""

@@ -21,7 +21,7 @@ from qualia_lab.analysis.series import (
     placed_at,
 )
 from qualia_lab.analysis.show import Figure, Note, dress
-from qualia_lab.analysis.styles import MOST_NAMED, OTHERS, Style, run_styles
+from qualia_lab.analysis.styles import MOST_NAMED, OTHERS, Style, run_styles, styles_of
 from qualia_lab.errors import NotFoundError, known_list
 from qualia_lab.model import RunSet
 from qualia_lab.text import visible
@@ -69,6 +69,7 @@ def metric_curves(
         return _no_curves(choice)
     styles = run_styles(runs, first)
     read = along(_histories(runs, choice, styles, x), runs, x)
+    styles = styles_of(runs, first, {run for one in read.series.values() for run in one})
     look = Look(
         read=read,
         styles=styles,

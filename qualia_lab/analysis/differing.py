@@ -43,20 +43,23 @@ def what_differs(runs: RunSet, metric: str | None = None) -> Report | Note:
 
     Up to 12 runs have a column each, the best by ``metric`` first. Of more, each param has a row:
     how many values it has, from where to where (or the most frequent ones), in how many runs it was
-    logged, and what the best run has. Names with a common beginning up to a dot or slash stand
+    logged, and what the best run has; those that some runs logged, all with one value, are in a
+    line. Names with a common beginning up to a dot or slash stand
     together. Past 60 params the rest are counted.
 
     Raises:
         TooFewRunsError: fewer than two runs.
     """
     require_two(runs)
-    names = _differing(runs)
+    differing = sorted(_differing(runs), key=lambda name: runs.params[name].nunique() < 2)
+    wide = len(runs) <= _MOST_RUNS
+    single = [] if wide else [name for name in differing if runs.params[name].nunique() < 2]
+    names = differing[: len(differing) - len(single)]
     shown = _grouped(names[:_MOST_ROWS])
-    same = _same(runs, names)
+    same = " ".join(one for one in (_partly(runs, single), _same(runs, differing)) if one)
     if not names:
         return Note(f"No param differs between these {len(runs):,} runs. {same}".strip())
     order = best_order(runs, metric)
-    wide = len(runs) <= _MOST_RUNS
     table = _side_by_side(runs, shown, order) if wide else _ranges(runs, shown, order, metric)
     table.index = _headed(shown)
     cut = f": {len(shown)} of {len(names):,}" if len(names) > len(shown) else ""
@@ -67,17 +70,26 @@ def _differing(runs: RunSet) -> list[str]:
     return [str(name) for name in runs.params if runs.params[name].nunique(dropna=False) > 1]
 
 
+def _partly(runs: RunSet, single: Sequence[str]) -> str:
+    """The params that have one value and that not all runs logged, in one line."""
+    return f"Logged by some runs only ({len(single):,}): {_line(runs, single)}." if single else ""
+
+
 def _same(runs: RunSet, differing: Sequence[str]) -> str:
     """The params that are the same in every run, in one line."""
     differs = set(differing)
     constants = [str(name) for name in runs.params if name not in differs]
-    if not constants:
-        return ""
-    values = runs.params.iloc[0]
-    line = ", ".join(f"{plain(name, _NAME)}={plain(values[name], _VALUE)}" for name in constants)
-    if len(line) > _SAME:
-        line = line[:_SAME].rsplit(", ", 1)[0] + ", …"
-    return f"The same in all runs ({len(constants):,}): {line}"
+    return (
+        f"The same in all runs ({len(constants):,}): {_line(runs, constants)}" if constants else ""
+    )
+
+
+def _line(runs: RunSet, names: Sequence[str]) -> str:
+    """``name=value, ...``, each with the first value that was logged."""
+    values = [str(runs.params[name].dropna().iloc[0]) for name in names]
+    pairs = zip(names, values, strict=True)
+    line = ", ".join(f"{plain(name, _NAME)}={plain(value, _VALUE)}" for name, value in pairs)
+    return line if len(line) <= _SAME else line[:_SAME].rsplit(", ", 1)[0] + ", …"
 
 
 def _grouped(names: Sequence[str]) -> list[str]:

@@ -51,7 +51,7 @@ def failures(runs: RunSet, metric: str | None = None) -> pd.DataFrame | Note:
         seconds(one) for one in (frame["started"], frame["ended"], last["timestamp"])
     )
     lasted = [
-        lasting(over) if over == over else f"≥ {lasting(known)}" if known == known else ""
+        lasting(over) if over == over else f"≥ {lasting(known)}" if known >= 0 else ""
         for over, known in zip(end - start, seen - start, strict=True)
     ]
     table = pd.DataFrame(

@@ -176,20 +176,17 @@ def _twins(runs: RunSet) -> Iterator[Finding]:
         return
     model = [name for name in runs.metric_names if not is_system(name)]
     logged = runs.logged[model].any(axis=1)
-    params = runs.params[logged].fillna("").apply(tuple, axis=1)
-    values = runs.metrics.loc[logged, model].round(12).astype(str).apply(tuple, axis=1)
-    where = runs.runs.loc[logged, "experiment_id"]
-    same = pd.DataFrame({"params": params, "values": values, "experiment": where})
+    whole = [runs.params[logged].fillna(""), runs.metrics.loc[logged, model]]
+    same = pd.concat([runs.runs.loc[logged, ["experiment_id"]], *whole], axis=1)
     repeats = same[same.duplicated(keep=False)]
     if len(repeats):
-        kinds = len(repeats.drop_duplicates())
         labels = run_labels(runs)
         named = ", ".join(labels[str(one)] for one in repeats.index[:_MOST_NAMED])
         more = ", …" if len(repeats) > _MOST_NAMED else ""
         yield Finding(
             severity="info",
-            what=f"{len(repeats):,} runs are {kinds:,} to the last digit: seed, params, metrics",
-            evidence=named + more,
+            what=f"{len(repeats):,} runs repeat one another to the last digit",
+            evidence=f"the same seed, params and metrics: {named}{more}",
         )
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 from qualia_lab.analysis.finding import findings
 from qualia_lab.analysis.groups import compare_groups, group_chart, group_labels, lead, spread
 from qualia_lab.analysis.importance import WhatMatters, what_matters
-from qualia_lab.analysis.labels import number, plain, rough, run_labels, with_spread
-from qualia_lab.analysis.show import COLOURS, DRAWABLE, GREY, Figure, Note, Points, dress
+from qualia_lab.analysis.labels import number, plain, rough, run_labels
+from qualia_lab.analysis.show import COLOURS, GREY, Figure, Note, Points, dress
 from qualia_lab.analysis.styles import OTHERS, run_styles
-from qualia_lab.analysis.values import best_first
+from qualia_lab.analysis.values import DRAWABLE, best_first
 from qualia_lab.model import RunSet
 
 _MOST_FINDINGS = 4
@@ -48,14 +48,17 @@ def first_look(runs: RunSet, metric: str | None = None, by: str | None = None) -
 
 
 def standings(runs: RunSet, metric: str | None = None, by: str | None = None) -> Figure | Note:
-    """The eight best settings by ``metric``, a dot a run; or the runs where no param tells them
-    apart."""
+    """The eight best settings by ``metric``, a dot a run; or the runs, where none were repeated."""
     if metric is None:
         return Note("None of these runs logged a metric to rank them by.")
-    labels = compare_groups(runs, metric, by) if metric in runs.metric_names else None
-    if labels is not None and len(labels) > 1:
+    if metric in runs.metric_names and _repeated(compare_groups(runs, metric, by), by):
         return group_chart(runs, metric, by, most=_MOST_ROWS)
     return _run_chart(runs, metric)
+
+
+def _repeated(table: pd.DataFrame, by: str | None) -> bool:
+    """Whether there are settings to compare. Where no two runs share one, a run is a setting."""
+    return len(table) > 1 and (by is not None or bool((table["n"] > 1).any()))
 
 
 def _states(runs: RunSet) -> str:
@@ -87,7 +90,7 @@ def _ranking(runs: RunSet, metric: str, by: str | None) -> Iterator[tuple[str, s
     if len(values) > 1:
         yield "By how much", _ahead(runs, metric, values)
     table = compare_groups(runs, metric, by)
-    if len(table) > 1:
+    if _repeated(table, by):
         yield from _settings(runs, metric, table, by)
     matter = what_matters(runs, metric)
     if matter is not None:
@@ -99,8 +102,8 @@ def _matter(matter: WhatMatters) -> str:
     if matter.reason:
         return matter.reason
     how = (
-        f"When it is shuffled, the R² of a random forest for runs it did not see falls from "
-        f"{matter.r2:.2f} by {with_spread(matter.importance, matter.std)}."
+        f"A random forest predicts runs that it did not see with R² {matter.r2:.2f}, and with "
+        f"{matter.r2 - matter.importance:.2f} ± {rough(matter.std)} when that param is shuffled."
     )
     return " ".join(one for one in (f"{matter.param}.", matter.best, matter.edge, how) if one)
 

@@ -14,8 +14,9 @@ import pandas as pd
 
 from qualia_lab.analysis.labels import number, plain, rough, with_spread
 from qualia_lab.analysis.lines import fit_values
-from qualia_lab.analysis.show import COLOURS, DRAWABLE, GREY, Figure, Note, dress
-from qualia_lab.analysis.values import settled
+from qualia_lab.analysis.show import COLOURS, GREY, Figure, Note, dress
+from qualia_lab.analysis.space import names_single_runs
+from qualia_lab.analysis.values import DRAWABLE, settled
 from qualia_lab.errors import NotFoundError, known_list
 from qualia_lab.model import RunSet
 from qualia_lab.seeds import is_seed
@@ -27,6 +28,7 @@ _MOST_ORDERS = 10_000
 _NOISE = 0.05
 _MOST_GROUPS = 12
 _LONGEST_LABEL = 60
+_DATA = "data"
 _FEWEST_FOR_INTERVAL = 3
 # Degrees of freedom: three runs of one setting, or two of two.
 _FEWEST_FREE = 2
@@ -42,9 +44,13 @@ def group_labels(runs: RunSet, by: str | None = None) -> pd.Series[str]:
         runs: the runs.
         by: a param that makes the groups instead, one for each of its values.
 
+    Texts that hardly two runs share (paths, ids: more than six values, most of them once) set no
+    run apart; other data do.
+
     Returns:
         Indexed by run id, in the order of ``runs``: as few params as tell the groups apart, such as
-        ``lr=0.1, model=mlp``. A run that lacks the param ``by`` is left out.
+        ``lr=0.1, model=mlp``, and before them the data where runs used different ones. A run that
+        lacks the param ``by`` is left out.
 
     Raises:
         NotFoundError: no run has the param ``by``.
@@ -60,9 +66,14 @@ def group_labels(runs: RunSet, by: str | None = None) -> pd.Series[str]:
         return values.map(lambda value: f"{plain(by)}={plain(value, _VALUE)}").rename("group")
     params = params[params.notna().any(axis=1)]
     kept = [name for name in params.columns if not is_seed(str(name))]
-    differing = [name for name in kept if params[name].nunique(dropna=False) > 1]
-    telling = _telling(params[differing])
-    labels = _joined(params[telling])
+    differing = [name for name in kept if _sets_apart(params[name])]
+    parts, first = params[differing], []
+    data = _data(runs).reindex(params.index)
+    if data.nunique(dropna=False) > 1:
+        # First, and said always: runs of other data repeat nothing.
+        first = [_DATA + " " * (_DATA in parts.columns)]
+        parts = pd.concat([data.rename(first[0]), parts], axis=1)
+    labels = _joined(parts[_telling(parts, first)])
     experiments = runs.runs["experiment"].reindex(params.index)
     if experiments.nunique() > 1:
         labels = [f"{plain(one)}: {label}" for one, label in zip(experiments, labels, strict=True)]
@@ -182,6 +193,9 @@ def group_chart(
     values = runs.metrics[metric].reindex(labels.index)
     values = values[np.abs(values) < DRAWABLE]
     counts = pd.Series(values.index.isin(settled(runs, metric).index), index=values.index)
+    here = labels[values.index].isin(table.index)
+    unfinished = int(labels[values.index][~here].nunique())
+    values, counts = values[here], counts[here]
     groups = labels[values.index]
     rows = [_short(str(one)) for one in shown.index]
     title = _standing(runs, metric, table)
@@ -198,8 +212,10 @@ def group_chart(
             ends = [row["low"], row["high"]]
             axes.plot(ends, [place, place], "-", color=COLOURS[1], linewidth=2, zorder=1)
     if len(rest):
-        others = values[~groups.isin(shown.index)]
-        axes.plot(others, [len(rows)] * len(others), "o", color=GREY, alpha=0.5, markersize=4)
+        for fill, kept in (("full", counts), ("none", ~counts)):
+            mine = values[groups.isin(rest.index) & kept]
+            look = {"color": GREY, "alpha": 0.5, "fillstyle": fill}
+            axes.plot(mine, [len(rows)] * len(mine), "o", markersize=4, **look)
         rows.append(f"{len(rest):,} more")
     axes.set_yticks(range(len(rows)), rows, parse_math=False)
     # Half a row of air, so that no dot lies on the frame; the best is above.
@@ -210,7 +226,9 @@ def group_chart(
     dress(axes, title)
     what = "a dot a run"
     what += "" if counts.all() else " (hollow: not finished, not counted)"
-    what += "; the mean and its 95 % interval" if (shown["n"] > 1).any() else ""
+    what += "; the mean" if (shown["n"] > 1).any() else ""
+    what += " and its 95 % interval" if np.isfinite(shown["low"]).any() else ""
+    what += f"; {unfinished:,} without a finished run not drawn" if unfinished else ""
     axes.set_xlabel(f"{plain(metric)}: {what}", fontsize=8, parse_math=False)
     return figure
 
@@ -349,6 +367,8 @@ def _rank_test(values: tuple[int, ...], base: tuple[int, ...]) -> tuple[float, f
     from scipy import stats
 
     one, other = len(values), len(base)
+    if one == 1 or other == 1:
+        return _rank_test_of_one(values, base)
     orders = math.comb(one + other, one)
     ties = len({*values, *base}) < one + other
     # With ties scipy falls back on the normal distribution, whose p can lie under any that so few
@@ -361,6 +381,21 @@ def _rank_test(values: tuple[int, ...], base: tuple[int, ...]) -> tuple[float, f
     return effect, float(found.pvalue), min(1.0, 2 / orders)
 
 
+def _rank_test_of_one(values: tuple[int, ...], base: tuple[int, ...]) -> tuple[float, float, float]:
+    """The same where a sample is one value: any of all values is as likely to be that one. scipy
+    counts no orders of a single value."""
+    every = np.array([*values, *base])
+
+    def above(one: int) -> float:
+        return float((every < one).sum() + ((every == one).sum() - 1) / 2)
+
+    single = values[0] if len(values) == 1 else base[0]
+    mine, others = above(single), np.array([above(one) for one in every.tolist()])
+    p = min(1.0, 2 * min(float((others >= mine).mean()), float((others <= mine).mean())))
+    effect = 2 * mine / (len(every) - 1) - 1
+    return effect if len(values) == 1 else -effect, p, min(1.0, 2 / len(every))
+
+
 def _corrected(p: pd.Series[float]) -> pd.Series[float]:
     from scipy import stats
 
@@ -371,13 +406,28 @@ def _corrected(p: pd.Series[float]) -> pd.Series[float]:
     return p
 
 
-def _telling(params: pd.DataFrame) -> list[Any]:
+def _sets_apart(values: pd.Series[str]) -> bool:
+    """Whether a param makes settings: it varies, and is no path or id."""
+    return values.nunique(dropna=False) > 1 and not names_single_runs(values)
+
+
+def _data(runs: RunSet) -> pd.Series[str]:
+    """The data of each run that logged any: names, with digests where one name has several."""
+    frame = runs.datasets.fillna({"name": "", "digest": ""})
+    frame = frame.drop_duplicates(["run_id", "name", "digest"])
+    several = frame.groupby("name")["digest"].transform("nunique") > 1
+    shown = frame["name"].where(~several, frame["name"] + "@" + frame["digest"].str[:8])
+    found: pd.Series[str] = shown.groupby(frame["run_id"]).agg(lambda one: "+".join(sorted(one)))
+    return found
+
+
+def _telling(params: pd.DataFrame, chosen: Sequence[Any] = ()) -> list[Any]:
     """As few columns as tell all rows apart that differ, found one by one."""
 
     def different(names: list[Any]) -> int:
         return len(params[names].drop_duplicates()) if names else min(1, len(params))
 
-    chosen: list[Any] = []
+    chosen = list(chosen)
     while different(chosen) < different(list(params.columns)):
         left = [name for name in params.columns if name not in chosen]
         counts = {name: different([*chosen, name]) for name in left}
@@ -394,5 +444,9 @@ def _joined(params: pd.DataFrame) -> list[str]:
         ]
         for name, values in params.items()
     ]
-    rows = zip(*columns, strict=True) if columns else [()] * len(params)
-    return [", ".join(part for part in row if part) or "all" for row in rows]
+    if not columns:
+        return ["all"] * len(params)
+    nothing = f"no {plain(str(params.columns[0]))}"
+    return [
+        ", ".join(part for part in row if part) or nothing for row in zip(*columns, strict=True)
+    ]

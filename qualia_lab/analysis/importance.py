@@ -69,9 +69,9 @@ class WhatMatters:
             verb = "changes" if len(self.tied) == 1 else "change"
             tied = f"It can't be told apart from {_listed(self.tied)}, which {verb} with it."
         sentences = (
-            f"{self.param} goes with the difference: when it is shuffled, the R² of a random "
-            f"forest for {what} of runs it did not see falls by "
-            f"{with_spread(self.importance, self.std)}, from {self.r2:.2f} ({self.runs:,} runs).",
+            f"{self.param} goes with the difference: a random forest predicts {what} of runs that "
+            f"it did not see with R² {self.r2:.2f} ({self.runs:,} runs), and with "
+            f"{self.r2 - self.importance:.2f} ± {rough(self.std)} when that param is shuffled.",
             self.best,
             self.edge,
             tied,

@@ -17,8 +17,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from qualia_lab.analysis.labels import rough
 from qualia_lab.analysis.pairs import Panel
 from qualia_lab.analysis.series import Read, Series, smoothed, thin
-from qualia_lab.analysis.show import DRAWABLE, GREY, INK, Figure
+from qualia_lab.analysis.show import GREY, INK, Figure
 from qualia_lab.analysis.styles import OTHERS, Style
+from qualia_lab.analysis.values import DRAWABLE
 from qualia_lab.directions import Direction
 
 MOST_POINTS = 600

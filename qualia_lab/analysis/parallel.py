@@ -9,8 +9,9 @@ import numpy as np
 from qualia_lab.analysis.importance import by_importance
 from qualia_lab.analysis.labels import plain, rough
 from qualia_lab.analysis.scales import Scale, cut, number_scale, param_scale, window
-from qualia_lab.analysis.show import DRAWABLE, GREY, INK, Figure, Note
+from qualia_lab.analysis.show import GREY, INK, Figure, Note
 from qualia_lab.analysis.space import NOT_LOGGED, Param, Space, search_space
+from qualia_lab.analysis.values import DRAWABLE
 from qualia_lab.model import RunSet
 
 if TYPE_CHECKING:

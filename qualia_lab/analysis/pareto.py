@@ -10,7 +10,8 @@ import pandas as pd
 
 from qualia_lab.analysis.labels import plain, run_labels
 from qualia_lab.analysis.scales import cut, spans_decades, window
-from qualia_lab.analysis.show import COLOURS, DRAWABLE, GREY, INK, Figure, Note, dress
+from qualia_lab.analysis.show import COLOURS, GREY, INK, Figure, Note, dress
+from qualia_lab.analysis.values import DRAWABLE, ended, last_values
 from qualia_lab.directions import Direction, ranked
 from qualia_lab.model import RunSet
 
@@ -169,14 +170,14 @@ def _pair(runs: RunSet, metric: str | None, other: str | None) -> _Pair | Note:
 
 
 def _values(runs: RunSet, name: str) -> pd.Series[float] | None:
-    from qualia_lab.analysis.values import last_values
-
     if name in runs.metric_names:
         return last_values(runs, name)
     if name != DURATION:
         return None
     seconds: pd.Series[float] = runs.runs["duration"].dt.total_seconds()
-    return seconds[seconds >= 0]
+    seconds = seconds[seconds >= 0]
+    # A run that broke off was quick for no good reason.
+    return seconds[seconds.index.isin(ended(runs, seconds.index))]
 
 
 def _way(runs: RunSet, name: str) -> Direction | None:

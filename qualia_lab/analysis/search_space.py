@@ -11,7 +11,7 @@ import pandas as pd
 from qualia_lab.analysis.importance import by_importance
 from qualia_lab.analysis.labels import distinct, plain, rough
 from qualia_lab.analysis.scales import Scale, apart, cut, param_scale, spans_decades, window
-from qualia_lab.analysis.show import COLOURS, DRAWABLE, GREY, INK, Figure, Note, dress
+from qualia_lab.analysis.show import COLOURS, GREY, INK, Figure, Note, dress
 from qualia_lab.analysis.space import (
     FEW,
     NOT_LOGGED,
@@ -21,7 +21,7 @@ from qualia_lab.analysis.space import (
     search_space,
     varied_params,
 )
-from qualia_lab.analysis.values import best_first
+from qualia_lab.analysis.values import DRAWABLE, best_first
 from qualia_lab.model import RunSet
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _scatter_title(space: Space, panels: list[_Panel]) -> str:
     if not known:
         return f"{name} against {_count(len(panels), 'param')}"
     first = max(known, key=lambda one: abs(one.rho))
-    if first.p * len(known) > _CHANCE:
+    if first.p * len(space.params) > _CHANCE:  # of all params, though only some are drawn
         return f"{name} neither rises nor falls steadily with any number"
     verb = "rises" if first.rho > 0 else "falls"
     return f"{name} {verb} most steadily with {first.param.short} (Spearman's ρ {first.rho:+.2f})"

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from qualia_lab.analysis.labels import number
-from qualia_lab.analysis.show import DRAWABLE
 from qualia_lab.analysis.times import DAY, seconds
+from qualia_lab.analysis.values import DRAWABLE
 from qualia_lab.errors import UsageError, known_list
 from qualia_lab.model import RunSet
 from qualia_lab.text import visible

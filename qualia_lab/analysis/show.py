@@ -26,8 +26,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINE_STYLES = ("-", "--", ":")
 GREY = "#9a9a9a"
 INK = "#333333"
-# Beyond this, matplotlib's own sums for axis limits overflow.
-DRAWABLE = 1e150
 _SIDE_BY_SIDE = "display: flex; flex-wrap: wrap; gap: 0 2.5em; align-items: flex-start"
 
 

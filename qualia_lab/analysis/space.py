@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from qualia_lab.analysis.labels import number, plain, rough
-from qualia_lab.analysis.show import DRAWABLE, Note
-from qualia_lab.analysis.values import last_values
+from qualia_lab.analysis.show import Note
+from qualia_lab.analysis.values import DRAWABLE, last_values
 from qualia_lab.seeds import is_seed
 from qualia_lab.text import parse_number
 
@@ -137,8 +137,8 @@ def search_space(runs: RunSet, metric: str | None) -> Space | Note:
     params = varied_params(runs.params.loc[values.index])
     if not params:
         return Note(
-            f"No param but a seed differs between the {len(values):,} runs with a finite {name}: "
-            "log what changes from run to run with mlflow.log_param."
+            f"No param but seeds, ids and paths differs between the {len(values):,} runs with a "
+            f"finite {name}: log what changes from run to run with mlflow.log_param."
         )
     return Space(metric=metric, values=values, params=params, of=len(runs))
 
@@ -198,8 +198,8 @@ def _param(name: str, texts: pd.Series[str]) -> Param | None:
             distinct=distinct,
             numbers=np.append(distinct[ranks], np.nan)[raw],
         )
-    if here > _IDS and len(values) > here / 2:
-        return None  # hardly a value twice: ids, paths
+    if _hardly_twice(here, len(values)):
+        return None
     counts = np.bincount(raw[raw >= 0], minlength=len(values))
     order = np.argsort(-counts, kind="stable")
     places = np.empty(len(values), dtype="int64")
@@ -210,6 +210,18 @@ def _param(name: str, texts: pd.Series[str]) -> Param | None:
         distinct=np.asarray(values, dtype=object)[order],
         numbers=None,
     )
+
+
+def names_single_runs(texts: pd.Series[str]) -> bool:
+    """Whether a param is an id or a path: no number, and hardly a value twice."""
+    values = texts.dropna().unique()
+    if not _hardly_twice(int(texts.notna().sum()), len(values)):
+        return False
+    return any(_drawable(str(one)) is None for one in values)
+
+
+def _hardly_twice(runs: int, values: int) -> bool:
+    return runs > _IDS and values > runs / 2
 
 
 def _drawable(text: str) -> float | None:

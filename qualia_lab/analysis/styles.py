@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,21 @@ def run_styles(runs: RunSet, metric: str | None = None) -> dict[str, Style]:
         ahead = set(best)
         order = best + [run_id for run_id in order if run_id not in ahead]
     return {run_id: _style(place) for place, run_id in enumerate(order[:MOST_NAMED])}
+
+
+def styles_of(runs: RunSet, metric: str | None, drawn: Collection[str]) -> dict[str, Style]:
+    """``run_styles`` for a chart that draws these runs alone.
+
+    Where it draws 12 at most, none has to be grey: those without a look of their own get one that
+    no other of them has.
+    """
+    styles = run_styles(runs, metric)
+    if len(drawn) > MOST_NAMED:
+        return styles
+    mine = {run_id: style for run_id, style in styles.items() if run_id in drawn}
+    free = (style for place in range(MOST_NAMED) if (style := _style(place)) not in mine.values())
+    rest = (str(run_id) for run_id in runs.runs.index if run_id in drawn and run_id not in mine)
+    return {**mine, **dict(zip(rest, free, strict=False))}
 
 
 def _style(place: int) -> Style:

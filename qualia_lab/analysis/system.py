@@ -12,9 +12,10 @@ import pandas as pd
 
 from qualia_lab.analysis.labels import plain, rough, run_labels
 from qualia_lab.analysis.series import thin
-from qualia_lab.analysis.show import DRAWABLE, Figure, Note, dress
-from qualia_lab.analysis.styles import OTHERS, Style, run_styles
+from qualia_lab.analysis.show import Figure, Note, dress
+from qualia_lab.analysis.styles import OTHERS, Style, run_styles, styles_of
 from qualia_lab.analysis.times import seconds, short
+from qualia_lab.analysis.values import DRAWABLE
 from qualia_lab.model import FACTS, RunSet
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def system_metrics(runs: RunSet, metric: str | None = None) -> Figure | Note:
     points, drawn = _points(runs, list(styles), measures)
     if points.empty:
         return _nothing(runs)
+    styles = styles_of(runs, metric, set(points["run_id"]))
     shown, rest = _panels(points, measures)
     unit, per = _unit(points["second"])
     points["second"] /= per

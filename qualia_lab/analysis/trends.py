@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from qualia_lab.analysis.labels import number, plain, rough, run_labels
-from qualia_lab.analysis.show import COLOURS, DRAWABLE, INK, Figure, Note, dress
+from qualia_lab.analysis.show import COLOURS, INK, Figure, Note, dress
 from qualia_lab.analysis.styles import OTHERS, run_styles
 from qualia_lab.analysis.times import DAY, date_axis, seconds, short, stamp
+from qualia_lab.analysis.values import DRAWABLE
 from qualia_lab.errors import NotFoundError, known_list
 from qualia_lab.model import RunSet
 from qualia_lab.text import visible

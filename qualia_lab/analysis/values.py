@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from qualia_lab.errors import TooFewRunsError
+
+# Beyond this, sums of squares and matplotlib's own sums for axis limits overflow.
+DRAWABLE = 1e150
 
 if TYPE_CHECKING:
     from qualia_lab.model import RunSet
@@ -25,11 +28,18 @@ def settled(runs: RunSet, metric: str) -> pd.Series[float]:
     """``last_values`` of the finished runs: those that a setting can be judged by.
 
     What a failed, killed or running run logged last is where it happened to stop. Where no run
-    finished, all count: then nobody ends runs here.
+    finished, all count: then nobody ends runs here. Values past 1e150, whose squares no float
+    holds, do not count.
     """
     values = last_values(runs, metric)
-    finished = values[runs.runs["status"].reindex(values.index) == "FINISHED"]
-    return finished if len(finished) else values
+    values = values[values.abs() < DRAWABLE]
+    return values[values.index.isin(ended(runs, values.index))]
+
+
+def ended(runs: RunSet, run_ids: pd.Index[Any]) -> pd.Index[Any]:
+    """Those of some runs that finished; all where none did."""
+    finished = run_ids[(runs.runs["status"].reindex(run_ids) == "FINISHED").to_numpy()]
+    return finished if len(finished) else run_ids
 
 
 def best_first(runs: RunSet, metric: str) -> pd.Series[float]:

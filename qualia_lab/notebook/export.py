@@ -182,13 +182,12 @@ def _summed_up(notebook: NotebookNode) -> NotebookNode:
         cell for cell, section in zip(notebook.cells, sections, strict=True) if section in wanted
     ]
     titles = [
-        line
+        cell.source
         for cell in notebook.cells
-        if cell.cell_type == "markdown"
-        for line in cell.source.splitlines()
-        if re.match(r"#\s", line)
+        if cell.cell_type == "markdown" and re.match(r"#\s", cell.source)
     ]
-    heading = [new_markdown_cell(title) for title in titles[:1]]
+    # The title, and the paragraph that says of which runs; not the one about the cells below.
+    heading = [new_markdown_cell("\n\n".join(one.split("\n\n")[:2])) for one in titles[:1]]
     return NotebookNode({**copy.copy(notebook), "cells": [*heading, *cells]})
 
 

@@ -42,7 +42,9 @@ _LINK = re.compile(r"(https?://|mailto:|#)", re.IGNORECASE)
 _PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+\Z")
 _XHTML = "http://www.w3.org/1999/xhtml"
 # A number, with a sign, a unit or a comparison: -1.2e-05, 3 m 20 s, ≥ 0.95 s, 4.5 %.
-_NUMBER = re.compile(r"[≥≤<>~±+-]?\s?(\d[\d,.]*(e[+-]?\d+)?\s?([^\W\d_]{1,5}|%)?\s?)+")
+_NUMBER = re.compile(r"[≥≤<>~±+-]?\d[\d,.]*(?:e[+-]?\d+)?(?:[^\W\d_]{1,5}|%)?")
+_BESIDE = re.compile(r"[^\W\d_]{1,5}|[%≥≤<>~±+-]")
+_LONGEST_NUMBER = 40
 _NO_VALUE = ("", "NaN", "<NA>", "None", "NaT", "inf", "-inf")
 _SELECTOR = re.compile(r"#([\w-]+)(?:\s+([a-z0-9]+))?\Z")
 
@@ -126,11 +128,18 @@ def _align(table: Tag) -> None:
         return
     for column in zip(*rows, strict=True):
         values = [one.get_text().strip() for one in column if one.name == "td"]
-        if all(_NUMBER.fullmatch(one) or one in _NO_VALUE for one in values):
+        if all(one in _NO_VALUE or _is_number(one) for one in values):
             continue
         for one in column:
             if "text-align" not in str(one.get("style", "")):
                 one["style"] = f"text-align: left; {one.get('style', '')}"
+
+
+def _is_number(text: str) -> bool:
+    words = text[: _LONGEST_NUMBER + 1].split()
+    numbers = sum(bool(_NUMBER.fullmatch(word)) for word in words)
+    others = sum(bool(_BESIDE.fullmatch(word)) for word in words)
+    return len(text) <= _LONGEST_NUMBER and numbers > 0 and numbers + others == len(words)
 
 
 def _apply(css: str, soup: BeautifulSoup) -> None:
