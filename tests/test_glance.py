@@ -150,7 +150,7 @@ def test_twins_and_commits(empty_store: Path) -> None:
     for run, commit in zip(runs, ("1" * 40, "2" * 40, "2" * 40), strict=True):
         run.tags = {"mlflow.source.git.commit": commit}
     twins, commits = found(load(empty_store, *runs))
-    assert twins[:2] == ("info", "2 runs are 1 to the last digit: seed, params, metrics")
+    assert twins[:2] == ("info", "2 runs repeat one another: the same seed, params and metrics")
     assert set(twins[2].split(", ")) == {"a", "b"}
     assert commits == (
         "info",

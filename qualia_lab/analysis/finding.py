@@ -185,8 +185,8 @@ def _twins(runs: RunSet) -> Iterator[Finding]:
         more = ", …" if len(repeats) > _MOST_NAMED else ""
         yield Finding(
             severity="info",
-            what=f"{len(repeats):,} runs repeat one another to the last digit",
-            evidence=f"the same seed, params and metrics: {named}{more}",
+            what=f"{len(repeats):,} runs repeat one another: the same seed, params and metrics",
+            evidence=named + more,
         )
 
 

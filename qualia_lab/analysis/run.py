@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from qualia_lab.analysis.labels import how_large, how_long, plain, run_labels, when
@@ -103,24 +104,34 @@ def run_metrics(runs: RunSet, run_id: str) -> pd.DataFrame:
     """
     _require(runs, run_id)
     points = runs.history(run_ids=[run_id])
-    finite = points["value"].where(points["value"].abs() < float("inf"))
-    grouped = points.assign(finite=finite).groupby("metric", sort=True)
+    # A metric's points stand together, sorted; a group-by of pandas takes ten times as long.
+    names, starts = np.unique(points["metric"].to_numpy(dtype=object), return_index=True)
+    values, steps = points["value"].to_numpy(), points["step"].to_numpy()
+    finite = np.where(np.isfinite(values), values, np.nan)
+    ends = np.append(starts[1:], len(values)) - 1
+
+    def over(how: np.ufunc, column: np.ndarray) -> np.ndarray:
+        return how.reduceat(column, starts) if len(starts) else column[:0]
+
+    low, high = over(np.fmin, finite), over(np.fmax, finite)
+    ways = [runs.direction(str(name)) for name in names]
+    either = zip(ways, low.tolist(), high.tolist(), strict=True)
     table = pd.DataFrame(
         {
-            "last": points.drop_duplicates("metric", keep="last").set_index("metric")["value"],
-            "min": grouped["finite"].min(),
-            "max": grouped["finite"].max(),
-            "points": grouped["value"].size(),
-            "first step": grouped["step"].min(),
-            "last step": grouped["step"].max(),
-            "not finite": grouped["value"].size() - grouped["finite"].count(),
+            "last": values[ends] if len(starts) else values[:0],
+            "best": pd.Series(
+                [{"min": least, "max": most, None: ""}[way] for way, least, most in either],
+                dtype="object",
+            ),
+            "min": low,
+            "max": high,
+            "points": np.diff(np.append(starts, len(values))),
+            "first step": over(np.minimum, steps),
+            "last step": over(np.maximum, steps),
+            "not finite": over(np.add, np.isnan(finite).astype("int64")),
         }
     )
-    ways = [runs.direction(str(metric)) for metric in table.index]
-    ends = zip(ways, table["min"].tolist(), table["max"].tolist(), strict=True)
-    best = [{"min": low, "max": high, None: ""}[way] for way, low, high in ends]
-    table.insert(1, "best", pd.Series(best, index=table.index, dtype="object"))
-    table.index = pd.Index([plain(name, 60) for name in table.index], name="metric")
+    table.index = pd.Index([plain(name, 60) for name in names], name="metric")
     return table
 
 
