@@ -473,12 +473,13 @@ class Parameter:
     One that is not ``at_prompt`` has its default there, and an answer only by ``--param``.
     ``choices`` is ``"metrics"``, ``"params"`` or ``"runs"`` (those of the chosen runs), a tuple of
     strings, or None for free text; ``default`` is an answer, or ``"first"`` of the choices; where
-    it is a number, so is every answer.
+    it is a number, so is every answer, and a whole number where ``number`` says so.
     """
 
     name: str
     ask: str
     at_prompt: bool = True
+    number: bool = False
     choices: str | tuple[str, ...] | None = None
     default: Answer = None
 

@@ -616,6 +616,16 @@ def test_the_value_at_a_step(empty_store: Path) -> None:
     assert "loss" in caught.value.hint
 
 
+def test_by_default_the_step_is_the_last_that_all_finished_runs_got_to(empty_store: Path) -> None:
+    made = several([{"loss": [float(n) for n in range(9, 9 - length, -1)]} for length in (5, 4, 2)])
+    made.append(replace(made[0], run_id=run_id(9), name="once", metrics={"loss": curve([0.5])}))
+    made[2].status = "FAILED"
+    table = value_at(load(empty_store, *made))
+    assert table.columns.name == "at step 3"
+    assert table.loc["loss"].tolist()[:2] == [6.0, 6.0]
+    assert table.loc["loss"].isna().tolist() == [False, False, True, True]
+
+
 def test_grey_is_for_runs_without_a_name(empty_store: Path) -> None:
     made = several([{"loss": [1.0, 2.0 + i]} for i in range(13)])
     made[12] = replace(made[12], metrics={"loss": curve([1.0])})

@@ -76,6 +76,7 @@ def test_the_recipe_is_in_the_metadata(two_runs: tuple[str, RunSet]) -> None:
             "baseline": None,
             "group": None,
             "x_axis": "step",
+            "at_step": None,
             "smoothing": 0.0,
         },
         "selection": {

@@ -22,6 +22,7 @@ from qualia_lab.analysis.series import (
 )
 from qualia_lab.analysis.show import Figure, Note, dress
 from qualia_lab.analysis.styles import MOST_NAMED, OTHERS, Style, run_styles, styles_of
+from qualia_lab.analysis.values import ended
 from qualia_lab.errors import NotFoundError, known_list
 from qualia_lab.model import RunSet
 from qualia_lab.text import visible
@@ -99,13 +100,16 @@ def metric_curves(
     return figure
 
 
-def value_at(runs: RunSet, metrics: Sequence[str] | None = None, *, step: int) -> pd.DataFrame:
-    """The values of metrics at one step, side by side.
+def value_at(
+    runs: RunSet, metrics: Sequence[str] | None = None, *, step: int | None = None
+) -> pd.DataFrame:
+    """The values of metrics at one step, side by side: runs of one length, so to say.
 
     Args:
         runs: the runs.
         metrics: which; by default those that ``metric_curves`` draws.
-        step: of each metric, the last value logged at or before this step counts.
+        step: of each metric, the last value logged at or before this step counts. By default the
+            last step that all runs got to that finished and logged more than one.
 
     Returns:
         A row a metric, a column a run, in the order of ``runs``. ``<NA>`` where a run had not
@@ -123,8 +127,14 @@ def value_at(runs: RunSet, metrics: Sequence[str] | None = None, *, step: int) -
                 hint=known_list(name, runs.metric_names),
             )
     series = along([runs.history(names)], runs, "step").series
-    every = [(run, one) for of_metric in series.values() for run, one in of_metric.items()]
-    got_there = {run for run, one in every if int(one.step[-1]) >= step}
+    last: dict[str, int] = {}
+    for of_metric in series.values():
+        for run, one in of_metric.items():
+            last[run] = max(last.get(run, _FIRST_STEP), int(one.step[-1]))
+    if step is None:
+        curved = {run for one in series.values() for run, own in one.items() if len(own.step) > 1}
+        step = min((last[str(run)] for run in ended(runs, pd.Index(sorted(curved)))), default=0)
+    got_there = {run for run, reached in last.items() if reached >= step}
     cells = {
         (name, run): _at(one, step)
         for name, of_metric in series.items()

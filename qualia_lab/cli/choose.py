@@ -156,7 +156,8 @@ def typed(given: Mapping[str, str], kind: Kind) -> dict[str, Answer]:
     """
     generator.require_known(kind, given)
     known = {parameter.name: parameter for parameter in kind.parameters}
-    return {name: _like(known[name].default, text, name) for name, text in given.items()}
+    likes = {name: 0 if one.number else one.default for name, one in known.items()}
+    return {name: _like(likes[name], text, name) for name, text in given.items()}
 
 
 def params(words: Sequence[str]) -> dict[str, str]:

@@ -156,6 +156,7 @@ def _parameter(name: str, row: Any, where: str) -> Parameter:
         required={"ask": _text},
         optional={
             "at_prompt": lambda value: isinstance(value, bool),
+            "number": lambda value: isinstance(value, bool),
             "choices": lambda value: value in _OF_RUNS or _texts(value),
             "default": lambda value: isinstance(value, str | int | float | bool),
         },
@@ -165,6 +166,7 @@ def _parameter(name: str, row: Any, where: str) -> Parameter:
         name=name,
         ask=row["ask"],
         at_prompt=row.get("at_prompt", True),
+        number=row.get("number", False),
         choices=tuple(choices) if isinstance(choices, list) else choices,
         default=row.get("default"),
     )
