@@ -24,7 +24,7 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 
 import browser  # noqa: E402 - it lies with the tests, which drive it too
 
-WIDE, NARROW, HIGH = 1280, 390, 900
+WIDE, NARROW, HIGH = 1280, 390, 1060
 # Sections are cut where they grow long; the page itself holds all.
 TALLEST = 1900
 # What the sections show, in the order of the notebook, by the anchor of their heading.

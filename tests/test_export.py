@@ -142,6 +142,19 @@ def test_inputs_are_highlighted_hidden_or_left_out() -> None:
     assert [one.text for one in bare.find_all("h2")] == ["Results"]
 
 
+@pytest.mark.parametrize(("to", "ending"), [("html", ".html"), ("markdown", ".md")])
+def test_what_speaks_of_the_inputs_goes_with_them(to: str, ending: str, tmp_path: Path) -> None:
+    about = new_markdown_cell("Change it below.", metadata={"tags": ["about-code"]})
+    code = shown(data(text_plain="2"))
+    notebook = new_notebook(cells=[new_markdown_cell("# Sums"), about, code])
+    texts = [
+        export(notebook, to, tmp_path / f"{with_code}{ending}", code=with_code).read_text()
+        for with_code in (True, False)
+    ]
+    assert ["Change it below." in text for text in texts] == [True, False]
+    assert all("Sums" in text for text in texts)
+
+
 def test_text_of_a_terminal_is_text() -> None:
     found = soup_of(
         shown(

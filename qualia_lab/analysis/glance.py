@@ -10,7 +10,7 @@ import pandas as pd
 from qualia_lab.analysis.finding import findings
 from qualia_lab.analysis.groups import compare_groups, group_chart, group_labels, lead, spread
 from qualia_lab.analysis.importance import WhatMatters, what_matters
-from qualia_lab.analysis.labels import number, plain, rough, run_labels
+from qualia_lab.analysis.labels import number, plain, rough, run_labels, with_spread
 from qualia_lab.analysis.show import COLOURS, GREY, Figure, Note, Points, dress
 from qualia_lab.analysis.styles import OTHERS, run_styles
 from qualia_lab.analysis.values import DRAWABLE, best_first
@@ -103,7 +103,7 @@ def _matter(matter: WhatMatters) -> str:
         return matter.reason
     how = (
         f"A random forest predicts runs that it did not see with R² {matter.r2:.2f}, and with "
-        f"{matter.r2 - matter.importance:.2f} ± {rough(matter.std)} when that param is shuffled."
+        f"{with_spread(matter.r2 - matter.importance, matter.std)} when that param is shuffled."
     )
     return " ".join(one for one in (f"{matter.param}.", matter.best, matter.edge, how) if one)
 

@@ -71,7 +71,7 @@ class WhatMatters:
         sentences = (
             f"{self.param} goes with the difference: a random forest predicts {what} of runs that "
             f"it did not see with R² {self.r2:.2f} ({self.runs:,} runs), and with "
-            f"{self.r2 - self.importance:.2f} ± {rough(self.std)} when that param is shuffled.",
+            f"{with_spread(self.r2 - self.importance, self.std)} when that param is shuffled.",
             self.best,
             self.edge,
             tied,

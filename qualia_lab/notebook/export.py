@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Each format by the ending of its files.
 FORMATS = {"html": ".html", "pdf": ".pdf", "markdown": ".md"}
+# The tag of texts that speak of the cells of code.
+_ABOUT_CODE = "about-code"
 # The sections that hold the findings and the comparison; of notebooks without findings, the next.
 _SUMMARY = (("glance", "comparison"), ("overview", "comparison"))
 
@@ -50,10 +52,16 @@ def export(
         OutputError: something is there (and ``overwrite`` is False), or it can't be written.
         MissingPartError: for a PDF, no Chromium or Chrome is installed, or it fails.
     """
+    from nbformat import NotebookNode
+
     require_known([to])
     require_outputs(notebook)
     require_room(path, to, overwrite=overwrite)
     chosen, code = (_summed_up(notebook), False) if summary else (notebook, code)
+    if not code:
+        chosen = NotebookNode(
+            {**chosen, "cells": [one for one in chosen.cells if not _is_of_code(one)]}
+        )
     if to == "markdown":
         _write_markdown(chosen, path, code=code, brief=summary, overwrite=overwrite)
         return path
@@ -186,9 +194,13 @@ def _summed_up(notebook: NotebookNode) -> NotebookNode:
         for cell in notebook.cells
         if cell.cell_type == "markdown" and re.match(r"#\s", cell.source)
     ]
-    # The title, and the paragraph that says of which runs; not the one about the cells below.
-    heading = [new_markdown_cell("\n\n".join(one.split("\n\n")[:2])) for one in titles[:1]]
+    heading = [new_markdown_cell(title) for title in titles[:1]]
     return NotebookNode({**copy.copy(notebook), "cells": [*heading, *cells]})
+
+
+def _is_of_code(cell: NotebookNode) -> bool:
+    """Whether a text is about the inputs, so that it means nothing without them."""
+    return _ABOUT_CODE in cell.metadata.get("tags", ())
 
 
 def _section(cell: NotebookNode) -> str:
