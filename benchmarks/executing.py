@@ -26,11 +26,13 @@ from qualia_lab import ArtifactExplorer, NotebookGenerator
 from qualia_lab.model import Query, Selection
 from qualia_lab.notebook.execute import execute
 from qualia_lab.notebook.export import export
+from qualia_lab.notebook.generator import answers
 
 HERE = Path(__file__).resolve().parent
 # Runs, and how often each is executed.
 SIZES = {1: 5, 20: 7, 100: 5, 1_000: 3}
 GOALS = {20: "2.5 times the bare kernel", 1_000: "15 s"}
+ASKED = {"metric": "curve_0", "direction": "min"}
 BARE = "import pandas\nimport matplotlib.pyplot"
 
 
@@ -60,18 +62,16 @@ def notebook_of(store: Path, runs: int, folder: Path) -> nbformat.NotebookNode:
     query = Query(top=runs)
     loaded = ArtifactExplorer(uri).load(query)
     assert len(loaded) == runs
+    generator = NotebookGenerator()
     selection = Selection(
         tracking_uri=uri,
         query=query,
         run_ids=tuple(loaded.runs.index),
-        parameters={
-            "metric": "curve_0", "direction": "min", "baseline": None, "group": None,
-            "x_axis": "step", "smoothing": 0.0,
-        },
+        parameters=answers(generator.catalogue.kind("observation"), ASKED, loaded),
         title=f"{runs} runs",
         output=folder / "n.ipynb",
-    )  # fmt: skip
-    return NotebookGenerator().generate(selection, loaded)
+    )
+    return generator.generate(selection, loaded)
 
 
 def seconds(notebook: nbformat.NotebookNode, folder: Path) -> float:

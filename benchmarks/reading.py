@@ -338,11 +338,23 @@ HEAD = """| operation | today's way, s | ours, s | ratio | to reach | plain driv
 |---|---|---|---|---|---|---|---|---|"""
 
 
+def exchange(lines: list[str]) -> None:
+    """Put rows that were measured again in the place of those of the same name."""
+    path = HERE / "RESULTS.md"
+    text = path.read_text(encoding="utf-8")
+    for line in lines:
+        name = line.split(" | ")[0]
+        (old,) = (one for one in text.splitlines() if one.startswith(f"{name} |"))
+        text = text.replace(old, line)
+    path.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Measure, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--stores", type=Path, help="keep the stores here, for the next time")
+    parser.add_argument("--only", help="measure the rows again that hold this, and exchange them")
     args = parser.parse_args()
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     with tempfile.TemporaryDirectory() as temporary:
@@ -352,12 +364,16 @@ def main() -> None:
         operations = []
         for source in (from_sqlite(folder, quick=args.quick), over_http(folder, quick=args.quick)):
             for operation in source:
-                operation.measure()
-                operations.append(operation)
+                if args.only is None or args.only in operation.name:
+                    operation.measure()
+                    operations.append(operation)
         lines = [operation.line() for operation in operations]
-        lines.append(command(folder, quick=args.quick))
-        print(lines[-1])
-    if not args.quick:
+        if args.only is None or args.only in "whole command":
+            lines.append(command(folder, quick=args.quick))
+            print(lines[-1])
+    if args.only and not args.quick:
+        exchange(lines)
+    elif not args.quick:
         intro = "# Results\n\nWritten by `make bench`; what is measured and how: "
         intro += "[reading.py](reading.py). Medians.\n\n"
         text = intro + machine() + "\n\n" + HEAD + "\n" + "\n".join(lines) + "\n"

@@ -327,7 +327,7 @@ class RunSet:
         kept: pd.DataFrame = self._cache["history"]
         if not (self._cache["fetched"] & ~wanted).any():
             return kept.copy()  # nothing but what is wanted was ever fetched
-        found: pd.DataFrame = kept[wanted[self._cache["cells"]]].reset_index(drop=True)
+        found: pd.DataFrame = kept[wanted[self._kept_cells()]].reset_index(drop=True)
         return found
 
     def _fetch(self, wanted: np.ndarray) -> None:
@@ -345,21 +345,27 @@ class RunSet:
         points = self.source.history(
             list(self.logged.index[rows]), list(self.logged.columns[picked])
         )
-        cells = self._cells(points)
         if "history" in self._cache:
             # A rectangle around what was lacking can hold pairs that were there.
+            cells = self._cells(points)
             fresh = ~fetched[cells]
+            both = zip(self._kept_cells(), cells, strict=True)
             points = pd.concat([self._cache["history"], points[fresh]])
-            both = zip(self._cache["cells"], cells, strict=True)
             places = [np.concatenate([old, new[fresh]]) for old, new in both]
             # Each metric of a run comes sorted, by times that a frame can't hold too; it stays so.
             names = np.argsort(np.argsort(self.logged.columns.to_numpy(dtype=object)))
             order = np.lexsort((names[places[1]], places[0]))
             points = points.iloc[order].reset_index(drop=True)
-            cells = (places[0][order], places[1][order])
+            self._cache["cells"] = (places[0][order], places[1][order])
         self._cache["history"] = points
-        self._cache["cells"] = cells
         fetched |= np.outer(rows, picked)
+
+    def _kept_cells(self) -> tuple[np.ndarray, np.ndarray]:
+        """``_cells`` of what is kept, found when it is first asked for."""
+        if "cells" not in self._cache:
+            self._cache["cells"] = self._cells(self._cache["history"])
+        found: tuple[np.ndarray, np.ndarray] = self._cache["cells"]
+        return found
 
     def _cells(self, points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of ``logged`` that each point belongs to."""

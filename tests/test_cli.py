@@ -15,7 +15,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from commands import CREATE, DEMO, Done, command, in_process, tree
+from commands import CREATE, DEMO, Done, command, environment, in_process, tree
 from conftest import BIN
 from nbformat import NotebookNode
 from stores import T0, Run, curve, fill
@@ -153,6 +153,18 @@ def test_execute_runs_it_in_its_own_folder_and_json_is_one_object(project: Proje
         cell.execution_count for cell in notebook.cells if cell.cell_type == "code" and cell.source
     )
     assert sorted(path.name for path in project.path("a/b").iterdir()) == ["run.ipynb"]
+
+
+def test_no_grammar_that_jupyterlab_brought_is_built(project: Project, tmp_path: Path) -> None:
+    """It takes longer than all the rest of the command."""
+    (tmp_path / "rfc3987_syntax.py").write_text("raise RuntimeError('a grammar was built')\n")
+    args = ["--run", THIRD, "-o", "light.ipynb"]
+    done = command(*args, cwd=project.folder, env={"PYTHONPATH": str(tmp_path)})
+    assert done.code == 0, done.err
+    import_it = [sys.executable, "-c", "import nbformat"]
+    env = environment({"PYTHONPATH": str(tmp_path)})
+    found = subprocess.run(import_it, env=env, capture_output=True, text=True, cwd=tmp_path)
+    assert "a grammar was built" in found.stderr, "or this test can't fail"
 
 
 def test_findings_are_in_the_json_object(project: Project) -> None:

@@ -239,6 +239,9 @@ def application(name: str, body: Callable[..., None], epilog: str) -> typer.Type
 def run(app: typer.Typer) -> NoReturn:
     """The one error boundary: run a command and exit with a documented code."""
     signal.signal(signal.SIGTERM, _terminate)
+    # JupyterLab brings this grammar of international addresses, and jsonschema, which nbformat
+    # imports, would build it for two seconds. It can do without, and no notebook asks for it.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
         code = _call(app)
     except QualiaError as error:
