@@ -109,7 +109,7 @@ def value_at(
         runs: the runs.
         metrics: which; by default those that ``metric_curves`` draws.
         step: of each metric, the last value logged at or before this step counts. By default the
-            last step that all runs got to that finished and logged more than one.
+            last step of the first metric that all finished runs with a curve of it got to.
 
     Returns:
         A row a metric, a column a run, in the order of ``runs``. ``<NA>`` where a run had not
@@ -132,8 +132,9 @@ def value_at(
         for run, one in of_metric.items():
             last[run] = max(last.get(run, _FIRST_STEP), int(one.step[-1]))
     if step is None:
-        curved = {run for one in series.values() for run, own in one.items() if len(own.step) > 1}
-        step = min((last[str(run)] for run in ended(runs, pd.Index(sorted(curved)))), default=0)
+        first = series.get(names[0], {}) if names else {}
+        curved = {run: int(one.step[-1]) for run, one in first.items() if len(one.step) > 1}
+        step = min((curved[str(run)] for run in ended(runs, pd.Index(list(curved)))), default=0)
     got_there = {run for run, reached in last.items() if reached >= step}
     cells = {
         (name, run): _at(one, step)

@@ -128,11 +128,11 @@ def _align(table: Tag) -> None:
         return
     for column in zip(*rows, strict=True):
         values = [one.get_text().strip() for one in column if one.name == "td"]
-        if all(one in _NO_VALUE or _is_number(one) for one in values):
+        said = any("text-align" in str(one.get("style", "")) for one in column)
+        if said or all(one in _NO_VALUE or _is_number(one) for one in values):
             continue
         for one in column:
-            if "text-align" not in str(one.get("style", "")):
-                one["style"] = f"text-align: left; {one.get('style', '')}"
+            one["style"] = f"text-align: left; {one.get('style', '')}"
 
 
 def _is_number(text: str) -> bool:
