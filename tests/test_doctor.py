@@ -33,7 +33,7 @@ from stores import Run, fill, run_id
 from qualia_lab import secrets
 from qualia_lab.cli import console, doctor
 from qualia_lab.errors import MissingPartError, NotAllowedError
-from qualia_lab.notebook import catalogue
+from qualia_lab.notebook import catalogue, export_pdf
 
 PROGRAM = (
     "from qualia_lab.cli import console, doctor\n"
@@ -412,7 +412,7 @@ def test_no_jupyterlab_and_no_browser_are_no_failure(
     only: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     only("JupyterLab", "Browser for PDF")
-    monkeypatch.setattr(doctor, "_USUAL_PLACES", {})
+    monkeypatch.setattr(export_pdf, "_APPLICATIONS", {})
     monkeypatch.setattr(metadata, "version", not_installed)
     (tmp_path / "chromium").mkdir()
     (tmp_path / "chrome").write_text("not executable")

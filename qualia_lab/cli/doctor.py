@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import signal
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -49,31 +48,6 @@ _KERNEL_SECONDS = 60
 _MOST = 500
 _DETAILS = "Run it again with --verbose for the details."
 _BUG = f"{_DETAILS} Where qualia-lab is at fault, please report it."
-_BROWSERS = (
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "chrome",
-    "msedge",
-    "microsoft-edge",
-)
-# Where macOS and Windows keep what they put on no PATH: {variable: paths below it}.
-_USUAL_PLACES: Mapping[str, tuple[str, ...]] = {
-    "": (
-        "/Applications/Chromium.app/Contents/MacOS/Chromium",
-        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-        "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
-    ),
-    **dict.fromkeys(
-        ("ProgramFiles", "ProgramFiles(x86)", "LocalAppData"),
-        (
-            "Chromium/Application/chrome.exe",
-            "Google/Chrome/Application/chrome.exe",
-            "Microsoft/Edge/Application/msedge.exe",
-        ),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,16 +262,10 @@ def _jupyterlab(_: str | None) -> Finding:
 
 
 def _browser(_: str | None) -> Finding:
-    for name in _BROWSERS:
-        if path := shutil.which(name):
-            return Finding(ok=True, found=path)
-    for variable, places in _USUAL_PLACES.items():
-        if variable and not os.environ.get(variable):
-            continue
-        for place in places:
-            there = Path(os.environ.get(variable, ""), place)
-            if there.is_file() and os.access(there, os.X_OK):
-                return Finding(ok=True, found=str(there))
+    from qualia_lab.notebook.export_pdf import find
+
+    if path := find():
+        return Finding(ok=True, found=path)
     return Finding(
         ok=None,
         found="no Chromium, Chrome or Edge found",

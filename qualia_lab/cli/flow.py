@@ -456,7 +456,7 @@ class Interview:
         Raises:
             OutputError: something is in the way of one of them.
         """
-        from qualia_lab.notebook.export_pdf import is_here
+        from qualia_lab.notebook.export_pdf import find
 
         told = {
             "html": ("HTML", "one file that opens anywhere"),
@@ -464,7 +464,7 @@ class Interview:
             "markdown": ("Markdown", "text, with the pictures in a folder"),
         }
         rows = [
-            Row(value=to, cells=cells, lacks="" if to != "pdf" or is_here() else "no browser here")
+            Row(value=to, cells=cells, lacks="" if to != "pdf" or find() else "no browser here")
             for to, cells in told.items()
         ]
         formats = tuple(prompts.several("Export to", rows, [Column(), Column(bends=12)]).values)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from qualia_lab.errors import MissingPartError
@@ -23,17 +24,20 @@ _NAMES = (
     "msedge",
     "microsoft-edge",
 )
-# Where the two other systems keep what is not on the PATH there.
-_APPLICATIONS = {
-    "darwin": (
-        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+# Where macOS and Windows keep what they put on no PATH: {variable: paths below it}.
+_APPLICATIONS: Mapping[str, tuple[str, ...]] = {
+    "": (
         "/Applications/Chromium.app/Contents/MacOS/Chromium",
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
         "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
     ),
-    "win32": (
-        r"C:\Program Files\Google\Chrome\Application\chrome.exe",
-        r"C:\Program Files (x86)\Google\Chrome\Application\chrome.exe",
-        r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
+    **dict.fromkeys(
+        ("ProgramFiles", "ProgramFiles(x86)", "LocalAppData"),
+        (
+            "Chromium/Application/chrome.exe",
+            "Google/Chrome/Application/chrome.exe",
+            "Microsoft/Edge/Application/msedge.exe",
+        ),
     ),
 }
 _INSTALL = {
@@ -59,30 +63,33 @@ _FLAGS = (
 )
 
 
+def find() -> str | None:
+    """The program that prints, on the PATH or where the system keeps applications."""
+    for name in _NAMES:
+        if found := shutil.which(name):
+            return found
+    for variable, places in _APPLICATIONS.items():
+        if variable and not os.environ.get(variable):
+            continue
+        for place in places:
+            there = Path(os.environ.get(variable, ""), place)
+            if there.is_file() and os.access(there, os.X_OK):
+                return str(there)
+    return None
+
+
 def browser() -> str:
     """The program that prints.
 
     Raises:
         MissingPartError: there is none.
     """
-    for name in _NAMES:
-        if found := shutil.which(name):
-            return found
-    for path in _APPLICATIONS.get(sys.platform, ()):
-        if Path(path).is_file():
-            return path
+    if found := find():
+        return found
     raise MissingPartError(
         "a PDF is printed by Chromium or Chrome, and neither is installed here",
         hint=f"{_install()}   (or export to HTML, and print that)",
     )
-
-
-def is_here() -> bool:
-    """Whether there is a program that prints."""
-    try:
-        return bool(browser())
-    except MissingPartError:
-        return False
 
 
 def pdf(page: str) -> bytes:
