@@ -388,10 +388,12 @@ def test_what_did_not_finish_is_in_no_band(empty_store: Path) -> None:
 
 
 def test_the_caption_of_the_chart_says_what_is_in_it(empty_store: Path) -> None:
-    sample = repeated({"0.1": [1.0, 1.2], "1": [2.0, 2.1], "10": [9.0]})
+    sample = repeated({"0.1": [1.0, 1.2], "1": [2.0, 2.1], "10": [9.0], "100": [NAN, NAN]})
     sample[4].status = "FAILED"
     label = analysis.group_chart(load(empty_store, *sample), "loss").axes[0].get_xlabel()
-    assert label == "loss: a dot a run; the mean; 1 without a finished run not drawn"
+    assert label == (
+        "loss: a dot a run; the mean; 2 settings without a finished, finite run not drawn"
+    )
 
 
 def test_numbers_that_overflow_warn_of_nothing(empty_store: Path) -> None:

@@ -194,7 +194,8 @@ def group_chart(
     values = values[np.abs(values) < DRAWABLE]
     counts = pd.Series(values.index.isin(settled(runs, metric).index), index=values.index)
     here = labels[values.index].isin(table.index)
-    unfinished = int(labels[values.index][~here].nunique())
+    logged = labels[runs.logged.loc[labels.index, metric].to_numpy(dtype=bool)]
+    absent = int(logged[~logged.isin(table.index)].nunique())
     values, counts = values[here], counts[here]
     groups = labels[values.index]
     rows = [_short(str(one)) for one in shown.index]
@@ -228,7 +229,8 @@ def group_chart(
     what += "" if counts.all() else " (hollow: not finished, not counted)"
     what += "; the mean" if (shown["n"] > 1).any() else ""
     what += " and its 95 % interval" if np.isfinite(shown["low"]).any() else ""
-    what += f"; {unfinished:,} without a finished run not drawn" if unfinished else ""
+    noun = "setting" if absent == 1 else "settings"
+    what += f"; {absent:,} {noun} without a finished, finite run not drawn" if absent else ""
     axes.set_xlabel(f"{plain(metric)}: {what}", fontsize=8, parse_math=False)
     return figure
 
