@@ -45,6 +45,7 @@ ROOMS_OF = {
     "matplotlib": {"analysis", "demo"},
     "scipy": {"analysis"},
     "sklearn": {"analysis", "demo"},
+    "river": {"analysis"},
     "jinja2": {"notebook"},
     "nbformat": {"notebook"},
     "nbclient": {"notebook"},
