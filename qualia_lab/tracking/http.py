@@ -33,8 +33,10 @@ _TRACES_PAGE, _MODELS_PAGE, _VERSIONS_PAGE = 500, 500, 10_000
 _FIRST_PAGE = 250
 # Requests at once: a server has a few workers, and more would only queue there.
 _THREADS = 4
-# Fewer ids are not worth a request of their own.
-_FEWEST_IDS = 20
+# Fewer ids are not worth a request of their own. More requests at once than the server has workers
+# meet in one of them, where they slow each other down: 100 ids took 0.23 s as two requests, and
+# 0.35 s as four, of a server with two workers.
+_FEWEST_IDS = 50
 # The server's own limits of get-history-bulk (mlflow/server/handlers.py).
 _BULK_RUNS, _BULK_POINTS = 100, 25_000
 _BULK = "ajax-api/2.0/mlflow/metrics/get-history-bulk"
@@ -58,8 +60,12 @@ class HttpReader:
         self._artifact_uris: dict[str, str] = {}
 
     def experiments(self, *, deleted: bool) -> list[Experiment]:
-        """As ``Reader.experiments``."""
-        body = {"view_type": "ALL" if deleted else "ACTIVE_ONLY", "max_results": _PAGE}
+        """As ``Reader.experiments``; asked for once."""
+        return [one for one in self._experiments if deleted or one.active]
+
+    @cached_property
+    def _experiments(self) -> list[Experiment]:
+        body = {"view_type": "ALL", "max_results": _PAGE}
         with _asking(self._uri, "Listing the experiments of"):
             found = [
                 Experiment(
@@ -92,7 +98,7 @@ class HttpReader:
     def _counted(self, query: Query) -> dict[str, int] | None:
         """How many runs of each experiment match; None where they fill more than a page."""
         with _asking(self._uri, "Counting the runs of"):
-            query = replace(query, experiment_ids=query.experiment_ids or self._active, top=None)
+            query = replace(query, experiment_ids=query.experiment_ids or self._active(), top=None)
             (clause,) = filters(query)
             page = self._search(query, clause)
             if page.get("next_page_token"):
@@ -207,13 +213,12 @@ class HttpReader:
                 self._artifact_uris[run_id] = str(answers.info(run).get("artifact_uri", ""))
         return self._artifact_uris[run_id]
 
-    @cached_property
     def _active(self) -> tuple[str, ...]:
         return tuple(one.experiment_id for one in self.experiments(deleted=False))
 
     def _runs(self, query: Query, progress: Progress = unseen) -> list[Json]:
         """The matching runs, each once, in order."""
-        query = replace(query, experiment_ids=query.experiment_ids or self._active)
+        query = replace(query, experiment_ids=query.experiment_ids or self._active())
         tally = _Tally(progress)
         if query.run_ids is not None:
             found = self._by_id(query, tally)
