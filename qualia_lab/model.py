@@ -158,6 +158,15 @@ class Coverage:
         return "\n".join([*lines, *self.warnings])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Traces:
+    """What is known of traces: the frames of ``RunSet.traces``, ``trace_tags``, ``assessments``."""
+
+    traces: pd.DataFrame
+    tags: pd.DataFrame
+    assessments: pd.DataFrame
+
+
 class Source(Protocol):
     """Where a ``RunSet`` fetches what it does not hold. Implemented in ``tracking``."""
 
@@ -167,8 +176,11 @@ class Source(Protocol):
     def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pd.DataFrame:
         """What these runs of these experiments logged, as the frame of ``RunSet.models``."""
 
-    def traces(self, experiment_ids: Sequence[str]) -> pd.DataFrame:
-        """The traces of these experiments: the frame of ``RunSet.traces``."""
+    def traces(self, experiment_ids: Sequence[str]) -> Traces:
+        """The traces of these experiments, with their tags and assessments."""
+
+    def spans(self, experiment_ids: Sequence[str]) -> pd.DataFrame:
+        """The spans of those traces: the frame of ``RunSet.spans``."""
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """The files of one run."""
@@ -394,12 +406,45 @@ class RunSet:
         A row a trace, oldest first: trace_id, experiment_id, run_id (missing for what was traced
         outside of a run; it may be a run that is not among these), name, status, started (UTC),
         duration, user, session, request and response (the beginning of each), input_tokens,
-        output_tokens, total_tokens, and cost as MLflow recorded it
-        for the whole trace (US dollars).
+        output_tokens, total_tokens, cost as MLflow recorded it for the whole trace (US dollars),
+        scorer (which judge left this trace; missing for what the application did), and prompts
+        (the versions of prompts that it used, as JSON).
         """
+        return self._traces.traces.copy()
+
+    def trace_tags(self) -> pd.DataFrame:
+        """Tags and metadata of those traces that are not MLflow's own: trace_id, key, value."""
+        return self._traces.tags.copy()
+
+    def assessments(self) -> pd.DataFrame:
+        """What people, judges and code said of those traces.
+
+        A row an assessment, oldest first: assessment_id, trace_id, span_id, run_id, name, type
+        (feedback, expectation or issue), value (text), number (the value where it is a number, yes
+        or no, else NaN), source_type, source_id, created (UTC), valid, error, and what asking the
+        judge cost (judge_cost, in US dollars, judge_input_tokens, judge_output_tokens).
+        """
+        return self._traces.assessments.copy()
+
+    def spans(self) -> pd.DataFrame:
+        """Every span of those traces that the store holds, read on first use.
+
+        A row a span, in the order of trace and start: trace_id, span_id, parent_id, name, type,
+        status, started (UTC), duration, model, provider, tokens (input_tokens, output_tokens,
+        total_tokens; of the input: cache_read_tokens, cache_write_tokens, and of the latter
+        cache_write_1h_tokens), cost as MLflow recorded it (US dollars), error (the type of the
+        exception), and inputs (JSON; of spans with tokens or a cost).
+        """
+        if "spans" not in self._cache:
+            self._cache["spans"] = self.source.spans(self._experiment_ids)
+        found: pd.DataFrame = self._cache["spans"].copy()
+        return found
+
+    @property
+    def _traces(self) -> Traces:
         if "traces" not in self._cache:
             self._cache["traces"] = self.source.traces(self._experiment_ids)
-        found: pd.DataFrame = self._cache["traces"].copy()
+        found: Traces = self._cache["traces"]
         return found
 
     @property

@@ -208,13 +208,15 @@ def assert_full(traces: pd.DataFrame) -> None:
         **dict.fromkeys(["user", "session", "request", "response"], "str"),
         **dict.fromkeys(TOKENS, "Int64"),
         "cost": "float64",
+        **dict.fromkeys(["scorer", "prompts"], "str"),
     }
     assert cells(traces, *traces.columns) == [
         (
             *("tr-1", "1", A, "answer", "OK", at(T0), pd.Timedelta(milliseconds=1234)),
             *("ann", "monday", '{"question": "why?"}', "because", 7, 2**62 + 1, 0, 0.25),
+            *(None, None),
         ),
-        ("tr-2", "1", None, None, "IN_PROGRESS", at(T0 + 1), *[None] * 9),
+        ("tr-2", "1", None, None, "IN_PROGRESS", at(T0 + 1), *[None] * 11),
     ]
 
 
@@ -645,8 +647,8 @@ def test_an_answer_of_a_server_becomes_a_trace() -> None:
         traces = ArtifactExplorer(fake.url).load(Query()).traces()
     first = (at(T0 + 250), pd.Timedelta(seconds=61.5), "ann", "monday", "why?", None)
     assert cells(traces, *traces.columns) == [
-        ("tr-1", "1", A, "answer", "OK", *first, 1, None, None, 0.5),
-        ("tr-2", "1", None, None, "OK", at(T0 + 250), *[None] * 9),
+        ("tr-1", "1", A, "answer", "OK", *first, 1, None, None, 0.5, None, None),
+        ("tr-2", "1", None, None, "OK", at(T0 + 250), *[None] * 11),
     ]
 
 

@@ -463,6 +463,7 @@ def assert_same(one: RunSet, other: RunSet, metrics: Sequence[str] | None = None
 def assert_same_models(one: RunSet, other: RunSet) -> None:
     same_frame(one.models, other.models, obj="models")
     same_frame(one.traces(), other.traces(), obj="traces")
+    same_frame(one.trace_tags(), other.trace_tags(), obj="tags of traces")
 
 
 def comparable(run: RunInfo) -> object:

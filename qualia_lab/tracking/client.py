@@ -23,10 +23,12 @@ from qualia_lab.tracking import (
     probe,
     reader,
     schemas,
+    spans,
     traces,
     uris,
 )
 from qualia_lab.tracking.reader import Columns, Progress, unseen
+from qualia_lab.tracking.traces import Traced
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -160,20 +162,35 @@ class ClientReader:
 
             return MlflowClient(opened.tracking_uri, registry_uri=uris.to_connect(given))
 
-    def traces(self, experiment_ids: Sequence[str]) -> pa.Table:
+    def traces(self, experiment_ids: Sequence[str]) -> Traced:
         """As ``Reader.traces``."""
-        client = self._client
+        found = traces.Gathered()
         with boundary.translate(self.tracking_uri, "Reading the traces of"):
-            search = partial(
-                client.search_traces,
-                locations=list(experiment_ids),
-                include_spans=False,
-                max_results=_TRACES_PAGE,
-                order_by=["timestamp_ms ASC"],
+            for trace in self._traces(experiment_ids, spans=False):
+                found.add_entity(trace.info)
+        return found.tables()
+
+    def spans(self, experiment_ids: Sequence[str]) -> pa.Table:
+        """As ``Reader.spans``."""
+        with boundary.translate(self.tracking_uri, "Reading the spans of"):
+            return reader.table(
+                spans.SPANS,
+                (
+                    row
+                    for trace in self._traces(experiment_ids, spans=True)
+                    for row in spans.rows_of_entity(trace)
+                ),
             )
-            found = _pages(search, self.tracking_uri) if experiment_ids else ()
-            rows = [traces.row_of_entity(trace.info) for trace in found]
-        return reader.table(traces.TRACES, rows)
+
+    def _traces(self, experiment_ids: Sequence[str], *, spans: bool) -> Iterator[Any]:
+        search = partial(
+            self._client.search_traces,
+            locations=list(experiment_ids),
+            include_spans=spans,
+            max_results=_TRACES_PAGE,
+            order_by=["timestamp_ms ASC"],
+        )
+        return _pages(search, self.tracking_uri) if experiment_ids else iter(())
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """As ``model.Source.artifacts``."""

@@ -9,9 +9,28 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from qualia_lab.errors import NotFoundError, UsageError, known_list
-from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo, RunSet, Selection
+from qualia_lab.model import (
+    ArtifactList,
+    Experiment,
+    Query,
+    RunInfo,
+    RunSet,
+    Selection,
+    Traces,
+)
 from qualia_lab.text import visible
-from qualia_lab.tracking import frames, models, probe, schemas, selecting, session, traces, uris
+from qualia_lab.tracking import (
+    assessments,
+    frames,
+    models,
+    probe,
+    schemas,
+    selecting,
+    session,
+    spans,
+    traces,
+    uris,
+)
 from qualia_lab.tracking.client import ClientReader
 from qualia_lab.tracking.http import HttpReader
 from qualia_lab.tracking.reader import Progress, Reader, unseen
@@ -180,9 +199,18 @@ class _Source:
         reader = self._client if os.environ.get(uris.REGISTRY_VARIABLE) else self._reader
         return models.frame(reader.models(run_ids, experiment_ids), run_ids)
 
-    def traces(self, experiment_ids: Sequence[str]) -> pd.DataFrame:
+    def traces(self, experiment_ids: Sequence[str]) -> Traces:
         """As ``model.Source.traces``."""
-        return traces.frame(self._reader.traces(experiment_ids))
+        found = self._reader.traces(experiment_ids)
+        return Traces(
+            traces=traces.frame(found.traces),
+            tags=traces.tags_frame(found.tags),
+            assessments=assessments.frame(found.assessments),
+        )
+
+    def spans(self, experiment_ids: Sequence[str]) -> pd.DataFrame:
+        """As ``model.Source.spans``."""
+        return spans.frame(self._reader.spans(experiment_ids))
 
 
 def choose(client: ClientReader) -> tuple[Reader, str]:

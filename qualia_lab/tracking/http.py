@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo
 from qualia_lab.text import visible, whole
-from qualia_lab.tracking import answers, boundary, models, reader, traces
+from qualia_lab.tracking import answers, boundary, models, reader, spans, traces
 from qualia_lab.tracking.answers import Json
 from qualia_lab.tracking.client import IDS_A_QUERY, ClientReader, filters, id_lists
 from qualia_lab.tracking.models import Logged, Version
 from qualia_lab.tracking.reader import Columns, Progress, unseen
 from qualia_lab.tracking.session import RefusedError, Session
+from qualia_lab.tracking.traces import Traced
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _PAGE = 1000
 # The server's limits of their searches.
 _TRACES_PAGE, _MODELS_PAGE, _VERSIONS_PAGE = 500, 500, 10_000
+# Ids in one address, whose length servers limit.
+_SPANS_PAGE = 100
 # Of all runs, this many are read before it is known whether there are more, to be read at once.
 _FIRST_PAGE = 250
 # Requests at once: a server has a few workers, and more would only queue there.
@@ -138,8 +141,20 @@ class HttpReader:
             aliases = [pair for pairs in self._parallel(self._aliases, names) for pair in pairs]
             return models.joined(logged, versions, aliases)
 
-    def traces(self, experiment_ids: Sequence[str]) -> pa.Table:
+    def traces(self, experiment_ids: Sequence[str]) -> Traced:
         """As ``Reader.traces``."""
+        with _asking(self._uri, "Reading the traces of"):
+            found = traces.Gathered()
+            try:
+                for one in self._trace_infos(experiment_ids):
+                    found.add_json(one)
+            except RefusedError as refused:
+                if refused.status != 404:
+                    raise
+                return self._older_traces(experiment_ids)
+            return found.tables()
+
+    def _trace_infos(self, experiment_ids: Sequence[str]) -> Iterator[Json]:
         body = {
             "locations": [
                 {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": one}}
@@ -149,17 +164,11 @@ class HttpReader:
             # Traces that come meanwhile come last, so that no page shifts.
             "order_by": ["timestamp_ms ASC"],
         }
-        with _asking(self._uri, "Reading the traces of"):
-            pages = self._pages("api/3.0/mlflow/traces/search", body) if experiment_ids else ()
-            try:
-                rows = [traces.row_of_json(one) for page in pages for one in page.get("traces", [])]
-            except RefusedError as refused:
-                if refused.status != 404:
-                    raise
-                return self._older_traces(experiment_ids)
-            return reader.table(traces.TRACES, rows)
+        pages = self._pages("api/3.0/mlflow/traces/search", body) if experiment_ids else ()
+        for page in pages:
+            yield from page.get("traces", [])
 
-    def _older_traces(self, experiment_ids: Sequence[str]) -> pa.Table:
+    def _older_traces(self, experiment_ids: Sequence[str]) -> Traced:
         """Of a server older than MLflow 3: through MLflow's client; before 2.14 there are none."""
         asked = [("experiment_ids", one) for one in experiment_ids] + [("max_results", "1")]
         try:
@@ -167,8 +176,29 @@ class HttpReader:
         except RefusedError as refused:
             if refused.status != 404:
                 raise
-            return reader.table(traces.TRACES, [])
+            return traces.Gathered().tables()
         return self._client.traces(experiment_ids)
+
+    def spans(self, experiment_ids: Sequence[str]) -> pa.Table:
+        """As ``Reader.spans``."""
+        with _asking(self._uri, "Reading the spans of"):
+            try:
+                ids = [str(one["trace_id"]) for one in self._trace_infos(experiment_ids)]
+                batches = [
+                    ids[start : start + _SPANS_PAGE] for start in range(0, len(ids), _SPANS_PAGE)
+                ]
+                parts = self._parallel(self._spans_of, batches)
+            except RefusedError as refused:
+                if refused.status != 404:
+                    raise
+                return self._client.spans(experiment_ids)
+            return spans.together(parts)
+
+    def _spans_of(self, trace_ids: Sequence[str]) -> pa.Table:
+        asked = [("trace_ids", one) for one in trace_ids]
+        found = self._session.get("api/3.0/mlflow/traces/batchGet", asked, fresh=True)
+        traced = found.get("traces", [])
+        return reader.table(spans.SPANS, (row for one in traced for row in spans.rows_of_json(one)))
 
     def _logged_models(self, ids: str, experiment_ids: Sequence[str]) -> list[Logged]:
         body = {

@@ -17,6 +17,8 @@ from qualia_lab.text import visible, whole
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from qualia_lab.tracking.traces import Traced
+
 _A = TypeVar("_A")
 
 # Columns and their Arrow types. Times are ms since the epoch.
@@ -98,8 +100,11 @@ class Reader(Protocol):
     def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pa.Table:
         """The models that these runs of these experiments logged: ``models.MODELS``, any order."""
 
-    def traces(self, experiment_ids: Sequence[str]) -> pa.Table:
-        """The traces of these experiments: the columns ``traces.TRACES``, in any order."""
+    def traces(self, experiment_ids: Sequence[str]) -> Traced:
+        """The traces of these experiments, in any order."""
+
+    def spans(self, experiment_ids: Sequence[str]) -> pa.Table:
+        """The spans of those traces: the columns ``spans.SPANS``, in any order."""
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """As ``model.Source.artifacts``."""

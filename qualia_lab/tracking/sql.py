@@ -15,10 +15,20 @@ from typing import TYPE_CHECKING, Any
 from qualia_lab.errors import NotFoundError
 from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo
 from qualia_lab.text import visible
-from qualia_lab.tracking import boundary, frames, models, reader, schemas, statements, traces
+from qualia_lab.tracking import (
+    boundary,
+    frames,
+    models,
+    reader,
+    schemas,
+    spans,
+    statements,
+    traces,
+)
 from qualia_lab.tracking.client import ClientReader
 from qualia_lab.tracking.database import Database, connect
 from qualia_lab.tracking.reader import Columns, Progress, unseen
+from qualia_lab.tracking.traces import Traced
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -192,10 +202,15 @@ class SqlReader:
             every = partial(self._all, chunks=[*_chunks(run_ids)])
             return models.from_sql(every, self._columns, _workspace(), experiment_ids)
 
-    def traces(self, experiment_ids: Sequence[str]) -> pa.Table:
+    def traces(self, experiment_ids: Sequence[str]) -> Traced:
         """As ``Reader.traces``."""
         with boundary.translate(self._uri, "Reading the traces of"):
             return traces.from_sql(self._fetch, self._columns, experiment_ids)
+
+    def spans(self, experiment_ids: Sequence[str]) -> pa.Table:
+        """As ``Reader.spans``."""
+        with boundary.translate(self._uri, "Reading the spans of"):
+            return spans.from_sql(self._fetch, self._columns, experiment_ids)
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """As ``model.Source.artifacts``."""

@@ -1,14 +1,14 @@
-"""Traces: what each kind of store holds of them, as one frame."""
+"""Traces, their tags and their assessments: what each kind of store holds of them, as frames."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from qualia_lab.moments import last_ms
-from qualia_lab.tracking import frames, reader
+from qualia_lab.tracking import assessments, frames, reader, told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,10 +33,16 @@ TRACES = {
     "output_tokens": "int64",
     "total_tokens": "int64",
     "cost": "float64",
+    "scorer": "string",
+    "prompts": "string",
 }
+# What people and their programs say of traces: tags and metadata that are not MLflow's own.
+TAGS = {"trace_id": "string", "key": "string", "value": "string"}
 _RUN, _NAME, _USER = "mlflow.sourceRun", "mlflow.traceName", "mlflow.trace.user"
 _SESSION, _USAGE, _COST = "mlflow.trace.session", "mlflow.trace.tokenUsage", "mlflow.trace.cost"
-_TOKENS = ("input_tokens", "output_tokens", "total_tokens")
+_SCORER, _PROMPTS = "mlflow.trace.sourceScorer", "mlflow.linkedPrompts"
+_OWN = "mlflow."
+_TOKENS = {name: name for name in ("input_tokens", "output_tokens", "total_tokens")}
 # Columns of trace_info that newer databases hold and older ones have as metadata.
 _PROMOTED = {"name": "trace_name", "session": "session_id", "cost": "total_cost"}
 # The longest duration that the API can hold, in ms: 10,000 years.
@@ -61,6 +67,56 @@ def frame(traces: pa.Table) -> pd.DataFrame:
     return found.drop_duplicates("trace_id", keep="last").reset_index(drop=True)
 
 
+@dataclass(slots=True, kw_only=True)
+class Traced:
+    """What is known of traces: tables with the columns ``TRACES``, ``TAGS``, ``ASSESSMENTS``."""
+
+    traces: pa.Table
+    tags: pa.Table
+    assessments: pa.Table
+
+
+class Gathered:
+    """Traces that come one by one."""
+
+    def __init__(self) -> None:
+        self._traces: list[tuple[Any, ...]] = []
+        self._tags: list[tuple[str, str, str]] = []
+        self._assessments: list[tuple[Any, ...]] = []
+
+    def add_json(self, one: Mapping[str, Any]) -> None:
+        """A trace as the API of MLflow 3 answers it."""
+        self._add(row_of_json(one), one.get("trace_metadata", {}), one.get("tags", {}))
+        self._assessments += assessments.rows_of_json(one)
+
+    def add_entity(self, info: Any) -> None:
+        """One ``mlflow.entities.TraceInfo``."""
+        self._add(row_of_entity(info), info.trace_metadata, info.tags)
+        self._assessments += assessments.rows_of_entity(info)
+
+    def _add(
+        self, trace: tuple[Any, ...], metadata: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
+        self._traces.append(trace)
+        for key, value in {**metadata, **tags}.items():
+            if not key.startswith(_OWN):
+                self._tags.append((trace[0], key, value))
+
+    def tables(self) -> Traced:
+        """All that came."""
+        return Traced(
+            traces=reader.table(TRACES, self._traces),
+            tags=reader.table(TAGS, self._tags),
+            assessments=reader.table(assessments.ASSESSMENTS, self._assessments),
+        )
+
+
+def tags_frame(tags: pa.Table) -> pd.DataFrame:
+    """The frame of ``RunSet.trace_tags``, sorted: of a tag and a metadatum of one key, the tag."""
+    found: pd.DataFrame = tags.to_pandas().drop_duplicates(["trace_id", "key"], keep="last")
+    return found.sort_values(["trace_id", "key"], ignore_index=True)
+
+
 def row(
     *,
     trace_id: str,
@@ -74,7 +130,7 @@ def row(
     tags: Mapping[str, str],
 ) -> tuple[Any, ...]:
     """One trace as a row of ``TRACES``."""
-    usage = _usage(metadata.get(_USAGE))
+    usage = told.counts(metadata.get(_USAGE), _TOKENS)
     return (
         trace_id,
         experiment_id,
@@ -88,7 +144,9 @@ def row(
         request or None,
         response or None,
         *(usage.get(name) for name in _TOKENS),
-        _cost(metadata.get(_COST)),
+        told.cost(metadata.get(_COST)),
+        tags.get(_SCORER) or None,
+        tags.get(_PROMPTS) or None,
     )
 
 
@@ -128,7 +186,7 @@ def from_sql(
     fetch: Callable[[Mapping[str, str], Select[Any]], pa.Table],
     columns: Mapping[str, set[str]],
     experiment_ids: Sequence[str],
-) -> pa.Table:
+) -> Traced:
     """Out of a database: one statement for the traces, one for each table of what hangs on them.
 
     Args:
@@ -136,12 +194,13 @@ def from_sql(
         columns: the tables that there are, with their columns.
         experiment_ids: whose traces.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
     import sqlalchemy as sa
 
     have = columns.get("trace_info", set())
     if not have >= TABLE:
-        return reader.schema(TRACES).empty_table()
+        return Gathered().tables()
     optional = {*_PROMOTED.values(), *_TOKENS, "request_preview", "response_preview"} & have
     info = sa.table("trace_info", *(sa.column(one) for one in sorted(TABLE | optional)))
     whose = info.c.experiment_id.in_([int(one) for one in experiment_ids if one.isdigit()])
@@ -184,8 +243,24 @@ def from_sql(
 
         return {key: of(key) for key in keys}
 
+    def said(name: str) -> pa.Table:
+        """What is not MLflow's own."""
+        table = sa.table(name, *(sa.column(one) for one in ("request_id", "key", "value")))
+        statement = (
+            sa.select(table.c.request_id, table.c.key, sa.func.coalesce(table.c.value, ""))
+            .join_from(table, info, table.c.request_id == info.c.request_id)
+            .where(whose, table.c.key.not_like(f"{_OWN}%"))
+        )
+        return fetch(TAGS, statement)
+
     metadata = hung("trace_request_metadata", (_RUN, _USER, _SESSION, _USAGE, _COST))
-    return _whole(found, metadata, hung("trace_tags", (_NAME,)))
+    tags = hung("trace_tags", (_NAME, _SCORER, _PROMPTS))
+    ids = sa.select(info.c.request_id).where(whose)
+    return Traced(
+        traces=_whole(found, metadata, tags),
+        tags=pa.concat_tables([said("trace_request_metadata"), said("trace_tags")]),
+        assessments=assessments.from_sql(fetch, columns, ids),
+    )
 
 
 def _whole(
@@ -197,8 +272,8 @@ def _whole(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    usage = [_usage(one) if one else {} for one in metadata[_USAGE].to_pylist()]
-    costs = [_cost(one) if one else None for one in metadata[_COST].to_pylist()]
+    usage = [told.counts(one, _TOKENS) if one else {} for one in metadata[_USAGE].to_pylist()]
+    costs = [told.cost(one) if one else None for one in metadata[_COST].to_pylist()]
     parsed = {
         **{name: pa.array([one.get(name) for one in usage], pa.int64()) for name in _TOKENS},
         "cost": pa.array(costs, pa.float64()),
@@ -214,6 +289,8 @@ def _whole(
         "session": pc.coalesce(_filled(found["session"]), metadata[_SESSION]),
         "request": found["request"],
         "response": found["response"],
+        "scorer": tags[_SCORER],
+        "prompts": tags[_PROMPTS],
     }
     whole = {
         **{name: found[name] for name in ("trace_id", "experiment_id", "status")},
@@ -237,34 +314,3 @@ def _where(wanted: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     return pc.if_else(wanted, values, pa.scalar(None, values.type))
-
-
-def _usage(text: str | None) -> dict[str, int]:
-    """Counts of tokens out of a trace's metadata; what is no count is left out."""
-    found = _object(text)
-    numbers = {name: _number(found.get(name)) for name in _TOKENS}
-    return {
-        name: int(number)
-        for name, number in numbers.items()
-        if number is not None and 0 <= number < 2**63 and number == int(number)
-    }
-
-
-def _cost(text: str | None) -> float | None:
-    """The cost out of a trace's metadata, unless it is no finite number."""
-    cost = _number(_object(text).get("total_cost"))
-    return None if cost is None else float(cost)
-
-
-def _number(value: Any) -> int | float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if abs(value) <= frames.LARGEST else None  # neither NaN nor infinite
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
