@@ -19,13 +19,17 @@ from conftest import ROOT
 PACKAGE = "qualia_lab"
 
 # Which rooms a room may import; "cli -> demo, notebook -> tracking, analysis -> model -> errors".
-BASE = {"directions", "errors", "model", "moments", "secrets", "seeds", "text", "where"}
+BASE = {
+    *("directions", "errors", "model", "moments", "prices"),
+    *("secrets", "seeds", "text", "where"),
+}
 MAY_IMPORT: dict[str, set[str]] = {
     "text": set(),
     "errors": {"text"},
     "secrets": {"errors", "text"},
     "directions": set(),
     "moments": {"errors", "text"},
+    "prices": {"errors", "text"},
     "seeds": set(),
     "model": {"directions", "errors", "seeds", "text"},
     "where": {"directions", "errors", "model", "moments", "text"},
@@ -46,6 +50,7 @@ ROOMS_OF = {
     "scipy": {"analysis"},
     "sklearn": {"analysis", "demo"},
     "river": {"analysis"},
+    "genai_prices": {"prices"},
     "jinja2": {"notebook"},
     "nbformat": {"notebook"},
     "nbclient": {"notebook"},
