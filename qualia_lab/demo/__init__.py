@@ -17,7 +17,7 @@ from datetime import date
 
 __all__ = ["SCENARIOS", "DemoExperiment", "DemoRuns", "create_demo_runs"]
 
-SCENARIOS = ("training", "llm")
+SCENARIOS = ("training", "llm", "drift")
 ALL = "all"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from qualia_lab.demo import DemoExperiment, DemoRuns, clock, plan, record, store
+from qualia_lab.demo.drift import record as drift
 from qualia_lab.demo.llm import record as llm
 from qualia_lab.demo.store import SIMULATED, Store
 
@@ -14,6 +15,8 @@ _ABOUT = {
     "training": "Small models trained on scikit-learn's bundled data sets, as samples to look at.",
     "llm": "**Simulated** traces of a pipeline in three stages that criticises its own summaries. "
     "No model was called. What was planted: `ground_truth.json` of the run `ground-truth`.",
+    "drift": "Tables and metrics of real data with **simulated** shifts. What was planted: "
+    "`ground_truth.json` of the run `ground-truth`.",
 }
 
 Progress = Callable[[int, int, str], None]
@@ -56,15 +59,17 @@ class Seeding:
     def _size(self, scenario: str) -> int:
         if scenario == "training":
             return plan.size(plan.runs(self.count, self.seed))
-        return llm.SIZE
+        return llm.SIZE if scenario == "llm" else drift.SIZE
 
     def _make(self, scenario: str, target: Store, progress: Progress | None) -> DemoExperiment:
         traces = 0
+        today = self.today or clock.today()
         if scenario == "training":
             run_ids = record.carry_out(plan.runs(self.count, self.seed), target, progress)
-        else:
-            today = self.today or clock.today()
+        elif scenario == "llm":
             run_ids, traces = llm.carry_out(self.seed, today, target, progress)
+        else:
+            run_ids = drift.carry_out(self.seed, today, target, progress)
         return DemoExperiment(
             scenario=scenario,
             experiment=self._name(scenario),
