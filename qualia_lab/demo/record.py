@@ -7,16 +7,15 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from qualia_lab.demo import results
 from qualia_lab.demo.plan import PlannedRun, size
-from qualia_lab.demo.store import Point, Store
+from qualia_lab.demo.store import NOTE, Point, Store
 from qualia_lab.demo.training import Epoch, Trainer
 
-_NOTE = "mlflow.note.content"
 _PARENT = "mlflow.parentRunId"
 _PACKAGES = ("site-packages", "dist-packages", "qualia_lab")
 
@@ -64,17 +63,12 @@ class _Recorder:
             "task": run.training.task,
             "family": "neural network" if run.training.hidden_units else "linear model",
             "stage": run.stage,
-            _NOTE: run.note,
+            NOTE: run.note,
         }
         run_id = self._store.create_run(run.name, tags | ({_PARENT: parent} if parent else {}))
-        try:
+        with self._store.not_left_running(run_id):
             self.run_ids.append(run_id)
             yield run_id
-        except BaseException as error:
-            # What went wrong matters more than that its run could not be ended either.
-            with suppress(Exception):
-                self._store.end(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
-            raise
 
     def _train(self, run: PlannedRun, run_id: str) -> Sequence[Epoch]:
         self._store.log(run_id, params=run.training.params)
@@ -107,7 +101,7 @@ class _Recorder:
             results.write(Path(folder), run, epochs, evaluation)
             self._store.log_files(run_id, Path(folder))
         self._store.log_table(run_id, results.predictions(evaluation), "eval/predictions.json")
-        self._store.log(run_id, tags={_NOTE: f"{run.note}\n\n{results.observed(epochs)}"})
+        self._store.log(run_id, tags={NOTE: f"{run.note}\n\n{results.observed(epochs)}"})
         self._store.end(run_id, "FINISHED")
 
     def _fail(self, run_id: str, error: ValueError) -> None:
@@ -135,7 +129,7 @@ class _Recorder:
             run_id,
             points=points,
             params={f"best_{run.swept}": best[run.swept]},
-            tags={_NOTE: f"{run.note}\n\nLowest `val_loss` with `{run.swept}` {best[run.swept]}."},
+            tags={NOTE: f"{run.note}\n\nLowest `val_loss` with `{run.swept}` {best[run.swept]}."},
         )
         with tempfile.TemporaryDirectory() as folder:
             results.write_csv(Path(folder) / "sweep.csv", rows)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qualia_lab.demo.data import load
 from qualia_lab.demo.plan import DatasetName
@@ -14,11 +15,15 @@ from qualia_lab.errors import UsageError
 from qualia_lab.text import visible
 from qualia_lab.tracking import boundary, uris
 
+if TYPE_CHECKING:
+    from qualia_lab.demo.llm.entities import Logged
+
+NOTE = "mlflow.note.content"
+SIMULATED = {"qualia_lab.demo": "simulated"}
 SOURCE = {"mlflow.source.name": "create-demo-runs", "mlflow.source.type": "LOCAL"}
 
 _DOING = "Writing demo runs to"
 _METRICS_A_BATCH = 1000  # MLflow's own limit for one call
-_ABOUT = "Small models trained on scikit-learn's bundled data sets, as samples to look at."
 
 
 class Point(NamedTuple):
@@ -38,11 +43,42 @@ class Store:
     experiment_id: str
     client: Any
 
-    def create_run(self, name: str, tags: Mapping[str, str]) -> str:
-        """Begin a run; returns its id. It is RUNNING until ``end``."""
+    def create_run(self, name: str, tags: Mapping[str, str], start_time: int | None = None) -> str:
+        """Begin a run, now or at a time in ms; returns its id. It is RUNNING until ``end``."""
         with boundary.translate(self.uri, _DOING):
-            run = self.client.create_run(self.experiment_id, run_name=name, tags={**SOURCE, **tags})
+            run = self.client.create_run(
+                self.experiment_id,
+                start_time=start_time,
+                run_name=name,
+                tags={**SOURCE, **tags},
+            )
             return str(run.info.run_id)
+
+    @contextmanager
+    def not_left_running(self, run_id: str) -> Iterator[None]:
+        """An error ends the run as FAILED, an interrupt as KILLED; else it is for the caller."""
+        try:
+            yield
+        except BaseException as error:
+            # What went wrong matters more than that its run could not be ended either.
+            with suppress(Exception):
+                self.end(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+
+    @contextmanager
+    def run(
+        self,
+        name: str,
+        *,
+        note: str,
+        tags: Mapping[str, str] | None = None,
+        start_time: int | None = None,
+    ) -> Iterator[str]:
+        """A run of a simulated scenario; ``end`` it inside."""
+        marked = {NOTE: note, **SIMULATED, **(tags or {})}
+        run_id = self.create_run(name, marked, start_time)
+        with self.not_left_running(run_id):
+            yield run_id
 
     def log(
         self,
@@ -87,14 +123,37 @@ class Store:
         with boundary.translate(self.uri, _DOING):
             self.client.log_table(run_id, frame, path)
 
-    def end(self, run_id: str, status: str) -> None:
-        """End a run with MLflow's name of a status."""
+    def log_json(self, run_id: str, content: Mapping[str, Any], path: str) -> None:
+        """Log a JSON artifact."""
         with boundary.translate(self.uri, _DOING):
-            self.client.set_terminated(run_id, status)
+            self.client.log_dict(run_id, dict(content), path)
+
+    def log_traces(self, logged: Sequence[Logged]) -> None:
+        """Write traces with their spans and assessments.
+
+        First what is known of each trace, then all their spans in one call: the store itself adds
+        up tokens and recorded cost of a trace when its spans come, as it does for anyone's.
+        """
+        from mlflow.tracing.client import TracingClient
+
+        client = TracingClient(self.client.tracking_uri)
+        with boundary.translate(self.uri, _DOING):
+            for one in logged:
+                client.start_trace(one.info)
+            client.log_spans(self.experiment_id, [span for one in logged for span in one.spans])
+
+    def end(self, run_id: str, status: str, end_time: int | None = None) -> None:
+        """End a run with MLflow's name of a status, now or at a time in ms."""
+        with boundary.translate(self.uri, _DOING):
+            self.client.set_terminated(run_id, status, end_time)
 
 
-def open_store(tracking_uri: str, experiment: str) -> Store:
+def open_store(
+    tracking_uri: str, experiment: str, about: str, tags: Mapping[str, str] | None = None
+) -> Store:
     """Open or create a store, and the experiment in it.
+
+    ``about`` (Markdown) and ``tags`` are for an experiment that does not exist yet.
 
     Raises:
         UsageError: the experiment is deleted, or a SQLite URI names no file.
@@ -116,7 +175,7 @@ def open_store(tracking_uri: str, experiment: str) -> Store:
             experiment_id = client.create_experiment(
                 experiment,
                 artifact_location=_artifact_location(uri),
-                tags={"mlflow.note.content": _ABOUT},
+                tags={NOTE: about, **(tags or {})},
             )
     return Store(uri=uri, experiment_id=str(experiment_id), client=client)
 
