@@ -1,0 +1,368 @@
+"""What the costs come to: the first look, where figures disagree, findings, a page for others."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qualia_lab.analysis import intervals
+from qualia_lab.analysis.budget import forecast, forecast_lines
+from qualia_lab.analysis.calls import RECORDED, UNPRICED, Spending, at_prices
+from qualia_lab.analysis.costs import NO_CALLS, coverage_note, grouped, shared
+from qualia_lab.analysis.finding import Finding
+from qualia_lab.analysis.labels import number, plain, rough
+from qualia_lab.analysis.savings import all_savings
+from qualia_lab.analysis.show import COLOURS, GREY, Figure, Note, Points, dress
+from qualia_lab.errors import OutputError
+from qualia_lab.text import visible
+
+# From so large a share of tokens on, costs that are not known change the picture.
+_MUCH_UNPRICED = 0.05
+# What was recorded for whole traces may differ from their spans by rounding.
+_SAME = 1e-9
+_MOST_SAVINGS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A sentence, the number that it rests on, and where that comes from."""
+
+    about: str
+    sentence: str
+    number: float
+    source: str
+
+
+def statements(spent: Spending, budget: float = 0.0) -> list[Statement]:
+    """What can be said of these costs, the most important first."""
+    return [*_statements(spent, budget)]
+
+
+def _statements(spent: Spending, budget: float) -> Iterator[Statement]:
+    own = spent.own
+    if not len(own):
+        return
+    total = float(own["cost"].sum())
+    done, whole = spent.executions, spent.whole
+    span = _span(own)
+    yield Statement(
+        about="Cost",
+        sentence=f"{len(done):,} executions cost ${rough(total)}{span}.",
+        number=total,
+        source="cost_by",
+    )
+    if len(whole):
+        values = whole["cost"].to_numpy(dtype="float64")
+        low, high = intervals.of_mean(values)
+        sure = f" (95 %: ${rough(low)} to ${rough(high)})" if low == low else ""
+        p95 = float(np.quantile(values, 0.95))
+        yield Statement(
+            about="One execution",
+            sentence=f"costs ${rough(float(values.mean()))} on average{sure}; "
+            f"half of them less than ${rough(float(np.median(values)))}, one in twenty more than "
+            f"${rough(p95)}.",
+            number=float(values.mean()),
+            source="cost_of_execution",
+        )
+    for key, noun in (("stage", "stage"), ("model", "model")):
+        table = grouped(own, shared(spent, key).fillna("(not recorded)"), key)
+        top = table["share"].max()
+        if len(table) > 1 and top == top:
+            name = table["share"].idxmax()
+            count = int(table.loc[name, "calls"])  # type: ignore[arg-type]
+            yield Statement(
+                about=f"Dearest {noun}",
+                sentence=f"{name}: {top:.0%} of the cost with {count / len(own):.0%} of the calls.",
+                number=float(top),
+                source=f'cost_by(spent, "{key}")',
+            )
+    found = forecast(spent)
+    if found is not None and len(found.days) > 1:
+        yield Statement(
+            about="Next month",
+            sentence="; ".join(forecast_lines(found, budget)) + ".",
+            number=found.month,
+            source="cost_forecast",
+        )
+    best = max(all_savings(spent), key=lambda one: np.nan_to_num(one.saved, nan=-1.0))
+    if total > 0 and best.saved > 0:
+        yield Statement(
+            about="Largest saving",
+            sentence=f"{best.name}: ${rough(best.saved)} of ${rough(total)}, "
+            f"{best.saved / total:.0%} ({best.how}); but {best.but}.",
+            number=best.saved,
+            source="savings",
+        )
+    failed = own[own["trace_id"].isin(done.loc[done["status"] == "ERROR", "trace_id"])]
+    if len(failed):
+        lost = float(failed["cost"].sum())
+        share = f", {lost / total:.0%} of all" if total else ""
+        count = int((done["status"] == "ERROR").sum())
+        yield Statement(
+            about="Failures",
+            sentence=f"{count:,} of {len(done):,} executions failed, after ${rough(lost)}{share}.",
+            number=lost,
+            source="executions",
+        )
+    unpriced = own[own["source"] == UNPRICED]
+    if len(unpriced):
+        yield Statement(
+            about="Not known",
+            sentence=f"{len(unpriced):,} of {len(own):,} calls have no cost and no price "
+            f"({_named(unpriced['model'])}); they are in no sum.",
+            number=float(len(unpriced)),
+            source="cost_coverage",
+        )
+
+
+def cost_glance(spent: Spending, budget: float = 0.0) -> Points | Note:
+    """What most people open this notebook for, in a few lines."""
+    said = statements(spent, budget)
+    if not said:
+        return Note(NO_CALLS)
+    return Points([(one.about, one.sentence) for one in said])
+
+
+def cost_overview(spent: Spending) -> Figure | Note:
+    """Where the money goes: a bar a stage and a bar a model, the dearest above."""
+    own = spent.own
+    if not len(own):
+        return Note(NO_CALLS)
+    if not own["cost"].sum() > 0:
+        return Note("None of these calls has a cost above 0: there is nothing to divide.")
+    tables = {
+        key: grouped(own, shared(spent, key).fillna("(not recorded)"), key)
+        for key in ("stage", "model")
+    }
+    most = max(len(table) for table in tables.values())
+    shown = min(most, _MOST_BARS)
+    figure = Figure(
+        alt="Cost by stage and by model, in US dollars, the dearest above.",
+        figsize=(9, 1.2 + 0.3 * shown),
+    )
+    for axes, (key, table) in zip(figure.subplots(1, 2), tables.items(), strict=True):
+        top = table.head(_MOST_BARS)
+        costs = top["cost, $"].fillna(0).to_numpy()
+        unknown = top["cost, $"].isna().to_numpy()
+        colours = [GREY if one else COLOURS[0] for one in unknown]
+        places = range(len(top))
+        axes.barh(places, costs, color=colours, height=0.62)
+        names = [visible(str(one), _LONGEST) for one in top.index]
+        axes.set_yticks(places, names, parse_math=False)
+        axes.set_ylim(max(shown, 1) - 0.5, -0.5)
+        for place, (cost, odd, share) in enumerate(zip(costs, unknown, top["share"], strict=True)):
+            text = "no price" if odd else f"{share:.0%}"
+            axes.text(cost, place, f" {text}", va="center", fontsize=8)
+        axes.set_xlim(0, (costs.max() or 1) * 1.18)
+        more = f", {len(table) - len(top):,} more not drawn" if len(table) > len(top) else ""
+        dress(axes, f"by {key}{more}")
+        axes.grid(False, axis="y")
+        axes.set_xlabel("US dollars", fontsize=8)
+    return figure
+
+
+_MOST_BARS, _LONGEST = 8, 26
+
+
+def reconciliation(spent: Spending) -> pd.DataFrame | Note:
+    """The same calls, counted in every way there is: what agrees, and what does not.
+
+    A row a way: calls or traces that it covers, US dollars, and what it is. MLflow's sum for a
+    whole trace is not used: with asynchronous logging it can miss spans that came late.
+    """
+    calls, own = spent.calls, spent.own
+    if not len(calls):
+        return Note(NO_CALLS)
+    on_spans = own[own["source"] == RECORDED]
+    traces = spent.traces[~spent.traces["judge"]]
+    whole = traces[traces["recorded"].notna()]
+    by_trace = on_spans.groupby("trace_id")["recorded"].sum()
+    both = whole.set_index("trace_id")["recorded"]
+    spans_of = by_trace.reindex(both.index)
+    apart = (both - spans_of).abs() > np.maximum(_SAME, both.abs() * 1e-6)
+    repriced = at_prices(own, spent.prices, own["price"].to_numpy())
+    again = own["recorded"].notna().to_numpy() & ~np.isnan(repriced)
+    unpriced = own[own["source"] == UNPRICED]
+    judges = calls[calls["judge"]]
+    tokens = unpriced[["input_tokens", "output_tokens"]].sum()
+    rows = [
+        ("counted here", len(own) - len(unpriced), own["cost"].sum(), "calls with a cost or a price"),
+        ("recorded on spans", len(on_spans), on_spans["recorded"].sum(), "mlflow.llm.cost of the outermost spans"),
+        (
+            "the same, at today's sources",
+            int(again.sum()),
+            float(repriced[again].sum()),
+            f"recorded calls priced again; what was recorded for them is "
+            f"${number(float(own.loc[again, 'recorded'].sum()))}",
+        ),
+        (
+            "recorded for traces",
+            len(whole),
+            whole["recorded"].sum(),
+            f"mlflow.trace.cost; {int(apart.sum()):,} of {len(whole):,} traces differ from their spans",
+        ),
+        (
+            "without a cost",
+            len(unpriced),
+            np.nan,
+            f"{int(tokens.iloc[0]):,} input and {int(tokens.iloc[1]):,} output tokens, in no sum",
+        ),
+        ("judges, traced", len(judges), judges["cost"].sum(min_count=1), "calls in traces of judges"),
+        (
+            "judges, by assessments",
+            spent.judged[1],
+            spent.judged[0] if spent.judged[1] else np.nan,
+            "mlflow.assessment.judgeCost; the same money as above where the judge was traced",
+        ),
+        (
+            "traces whose tokens differ",
+            spent.differing,
+            np.nan,
+            "mlflow.trace.tokenUsage against the sum of the outermost spans with tokens",
+        ),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["way", "calls", "US dollars", "what it is"]).set_index("way")
+
+
+def cost_findings(spent: Spending, budget: float = 0.0) -> pd.DataFrame:
+    """What somebody should act on, with its level: the rows that ``--fail-on`` goes by.
+
+    An alarm: the month goes over the budget. A warning: tokens without a price, costs recorded for
+    traces that their spans do not add up to.
+    """
+    found = [*_findings(spent, budget)]
+    columns = ["severity", "level", "run", "what", "evidence"]
+    rows = [tuple(getattr(one, name, "note") for name in columns) for one in found]
+    return pd.DataFrame(rows, columns=columns, dtype="object")
+
+
+def _findings(spent: Spending, budget: float) -> Iterator[Finding]:
+    own = spent.own
+    if not len(own):
+        return
+    ahead = forecast(spent)
+    if budget > 0 and ahead is not None and ahead.month > budget:
+        yield Finding(
+            severity="error",
+            level="alarm",
+            what=f"the next month costs more than the budget of ${number(budget)}",
+            evidence="; ".join(forecast_lines(ahead, budget)),
+        )
+    tokens = own[["input_tokens", "output_tokens"]].sum(axis=1)
+    missing = own["source"] == UNPRICED
+    share = float(tokens[missing].sum() / tokens.sum()) if tokens.sum() else 0.0
+    if share > _MUCH_UNPRICED:
+        yield Finding(
+            severity="warning",
+            level="warning",
+            what=f"{share:.0%} of the tokens have no price",
+            evidence=f"models: {_named(own.loc[missing, 'model'])}; a prices.toml gives them one",
+        )
+    if spent.differing:
+        yield Finding(
+            severity="info",
+            level="note",
+            what=f"{spent.differing:,} traces hold other tokens than their spans",
+            evidence="mlflow.trace.tokenUsage against the outermost spans",
+        )
+
+
+def executive_summary(spent: Spending, budget: float = 0.0) -> dict[str, Any]:
+    """The page for those who do not open notebooks, as plain values: ready for JSON.
+
+    Keys: ``coverage`` (text), ``statements`` (about, sentence, number, source), ``savings`` (name,
+    saved, how, but), ``findings``. Money is in US dollars.
+    """
+    return {
+        "coverage": str(coverage_note(spent)),
+        "statements": [_finite(asdict(one)) for one in statements(spent, budget)],
+        "savings": [_finite(asdict(one)) for one in all_savings(spent)] if len(spent.own) else [],
+        "findings": cost_findings(spent, budget).to_dict("records"),
+    }
+
+
+def export_executive_summary(spent: Spending, path: str = "", budget: float = 0.0) -> Note:
+    """Write the executive summary beside the notebook, as JSON and as Markdown.
+
+    Args:
+        path: of the files, without their ending; nothing is written where it is empty.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    if not path:
+        return Note(
+            'Nothing is written. export_executive_summary(spent, "cost") writes cost.json and '
+            "cost.md beside this notebook; summary_path above does so each time it runs."
+        )
+    summary = executive_summary(spent, budget)
+    text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    page = summary_page(summary)
+    target = Path(path)
+    try:
+        target.with_name(target.name + ".json").write_text(text, encoding="utf-8")
+        target.with_name(target.name + ".md").write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{visible(path)} can't be written: {error.strerror}") from error
+    return Note(f"Wrote {target.name}.json and {target.name}.md.")
+
+
+def summary_page(summary: dict[str, Any]) -> str:
+    """The executive summary as Markdown. Texts that others chose are shown as they are, inactive."""
+    from qualia_lab.text import markdown
+
+    lines = ["# What it cost", ""]
+    for one in summary["statements"]:
+        lines.append(f"- **{markdown(one['about'])}**: {markdown(one['sentence'])}")
+    if summary["findings"]:
+        lines += ["", "## To act on", ""]
+        lines += [
+            f"- {markdown(one['level'])}: {markdown(one['what'])}" for one in summary["findings"]
+        ]
+    if summary["savings"]:
+        lines += ["", "## What could be saved", "", "| way | US dollars | but |", "|---|---|---|"]
+        for one in sorted(summary["savings"], key=lambda one: -(one["saved"] or 0)):
+            saved = "" if one["saved"] is None else number(one["saved"])
+            lines.append(f"| {markdown(one['name'])} | {saved} | {markdown(one['but'])} |")
+        lines += ["", "Each is counted by itself; together they save less than their sum."]
+    lines += ["", *(markdown(one) for one in summary["coverage"].splitlines()), ""]
+    return "\n".join(lines)
+
+
+def cost_conclusions(spent: Spending, budget: float = 0.0) -> pd.DataFrame | Note:
+    """Each sentence with the number that it rests on and the function that gives it."""
+    said = statements(spent, budget)
+    if not said:
+        return Note(NO_CALLS)
+    return pd.DataFrame(
+        [(f"{one.about}: {one.sentence}", one.number, one.source) for one in said],
+        columns=["conclusion", "number", "from"],
+    )
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with what JSON has no word for (NaN, infinities) as None."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }
+
+
+def _named(models: pd.Series[str]) -> str:
+    names = sorted({plain(one) or "no model recorded" for one in models})
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _span(calls: pd.DataFrame) -> str:
+    first, last = calls["started"].min(), calls["started"].max()
+    if first != first:
+        return ""
+    days = (last.floor("D") - first.floor("D")).days + 1
+    return f" from {first:%Y-%m-%d} to {last:%Y-%m-%d}" if days > 1 else f" on {first:%Y-%m-%d}"
