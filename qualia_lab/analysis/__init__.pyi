@@ -13,7 +13,9 @@ from .differing import differing_params as differing_params
 from .differing import what_differs as what_differs
 from .failed import failure_note as failure_note
 from .failed import failures as failures
+from .finding import Finding as Finding
 from .finding import findings as findings
+from .found import Found as Found
 from .glance import first_look as first_look
 from .glance import standings as standings
 from .groups import compare_groups as compare_groups
