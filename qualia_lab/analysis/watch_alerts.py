@@ -114,7 +114,7 @@ def _alert(rule: Rule, one: Judged, parts: Parts, here: Situation) -> Alert:
     values = one.series.values / float(np.abs(one.series.values).max())
     signed = values * (one.series.worse or 1)
     baseline, after = signed[: here.baseline], signed[here.baseline :]
-    varies = bool(np.ptp(baseline) > 0)
+    varies = bool(np.ptp(baseline) > 1e-12)  # of values of 1 at most
     path = rule.path(baseline, after, here.sides) if varies else np.full(len(after), np.nan)
     threshold = _calibrated(rule.name, share(parts), here)
     fired = np.flatnonzero(rule.fires(path, threshold))
@@ -142,11 +142,12 @@ def alert_table(
 ) -> pd.DataFrame | Note:
     """Rules on a metric after its baseline, each with its rate of false alarms on this many values.
 
-    A row a rule: the threshold in use ``by habit``, the share of checks like this one in which it is passed though nothing changed, and whether it is
-    passed here; the ``calibrated`` threshold, which is passed in vain in no more than its share of
-    ``parts.false_alarms`` (all rules have the same), with the rate that it has; whether that one is
-    passed, since when, and how far the metric got; its ``kind`` (threshold, trend, anomaly) and what
-    it looks at. ``NaN``: the baseline does not vary, so that nothing can be measured by it.
+    A row a rule: the threshold in use ``by habit``, the share of checks like this one in which it
+    is passed though nothing changed, and whether it is passed here; the ``calibrated`` threshold,
+    which is passed in vain in no more than its share of ``parts.false_alarms`` (all rules have the
+    same), with the rate that it has; whether that one is passed, since when, and how far the metric
+    got; its ``kind`` (threshold, trend, anomaly) and what it looks at. ``NaN``: the baseline does
+    not vary, so that nothing can be measured by it.
 
     Rates are those of normal values with the autocorrelation and the number of values of this
     metric (see ``watch_rules``); only changes for the worse count, where that is known.
@@ -212,6 +213,8 @@ def alert_note(
 
 def sensitivity(one: Judged, parts: Parts) -> str:
     """The smallest change of the current part that this check would have seen, in words."""
+    if not one.spread > 0:
+        return "any change at all: values do not vary but for what was found."
     here = situation(one, parts)
     last = min(parts.last(len(one.series)), here.points)
     limit = share(parts) * (3 - here.sides)

@@ -23,6 +23,7 @@ Shape = Literal["sudden", "gradual", "unclear"]
 # 6 in few; a ramp seems better by 2 in one of a hundred.
 _GRADUAL, _SUDDEN = 2.0, 6.0
 _SHORTEST = 3
+_ROUNDING = 1e-12
 _RESAMPLES = 200
 
 
@@ -103,7 +104,7 @@ def change_in(days: np.ndarray, values: np.ndarray) -> Change:
         place=place,
         before=float(shown[:place].mean()) * scale,
         after=float(shown[place:].mean()) * scale,
-        spread=math.sqrt(better.rss / max(1, len(values) - 4)) * scale,
+        spread=_spread(better.rss, float(shown.var()), len(values)) * scale,
         phi=phi,
         p=cusum_p(float(cusum_statistic(shown)), len(values), phi),
         shape=shape,
@@ -186,7 +187,12 @@ def _scaled(fit: Fit, scale: float) -> Fit:
     return Fit(rss=fit.rss * scale * scale, place=fit.place, fitted=fit.fitted * scale)
 
 
+def _spread(rss: float, variance: float, n: int) -> float:
+    """The standard deviation around a fit; 0 where only rounding is left."""
+    return math.sqrt(rss / max(1, n - 4)) if rss > _ROUNDING * variance * n else 0.0
+
+
 def _log_ratio(one: float, other: float, whole: float) -> float:
     """log(one / other), both no nearer to 0 than rounding lets them be."""
-    least = 1e-12 * whole
+    least = _ROUNDING * whole
     return math.log(max(one, least) / max(other, least))

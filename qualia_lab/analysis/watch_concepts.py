@@ -66,10 +66,11 @@ def stream_of(
         without = f"; {left:,} rows without a label or a prediction left out" if left else ""
         what = f"errors of {len(values):,} predictions, {kind}{without}"
         return Stream(errors=values, what=what, of_table=True)
+    if metric is None:
+        return Note(f"No table of predictions is named, and no metric was logged.\n{how}")
     series = watched(runs, metric, None)
-    if metric is None or series.problem:
-        why = series.problem or "No table of predictions is named, and no metric was logged."
-        return Note(f"{why}\n{how}")
+    if series.problem:
+        return Note(f"No table of predictions is named. {series.problem}\n{how}")
     if not series.worse:
         name = plain(metric)
         return Note(f"Whether more or less of {name} is worse is not known from its name.\n{how}")
@@ -78,8 +79,7 @@ def stream_of(
 
 def _of_metric(series: Watched) -> Stream:
     change = change_in(series.days, series.values)
-    sign = "" if series.worse > 0 else ", turned so that more is worse"
-    what = f"{plain(series.metric)} of {len(series):,} {series.noun}{sign}, for want of predictions"
+    what = f"{plain(series.metric)} of {len(series):,} {series.noun}, for want of predictions"
     turned = series.values * series.worse
     return Stream(errors=turned, what=what, of_table=False, phi=change.phi, sign=series.worse)
 
@@ -164,19 +164,22 @@ def concept_drift_chart(
     places = np.arange(n - whole, n).reshape(-1, each).mean(axis=1) + 1
     found = drifts(values)
     rises = sum(one.after > one.before for one in found)
-    title = f"{stream.what}\nADWIN: {_count(len(found), 'alarm')}, {rises:,} of them for the worse"
+    worse = f", {rises:,} of them for the worse" if found else ""
+    title = f"{stream.what}\nADWIN: {_count(len(found), 'alarm')}{worse}"
     figure = Figure(alt=title.replace("\n", "; "), figsize=(9, 3.4))
     axes = figure.add_subplot()
     dress(axes, title)
-    axes.plot(places, means, "-", color=COLOURS[0], linewidth=1.4)
+    axes.plot(places, stream.sign * means, "-", color=COLOURS[0], linewidth=1.4)
     for one in found:
         colour = COLOURS[1] if one.after > one.before else COLOURS[2]
         axes.axvline(one.place + 1, color=colour, linewidth=1.4, linestyle="--")
     last = 0
     for one in found:
-        axes.plot([last + 1, one.start + 1], [one.before, one.before], "-", color=INK, lw=1)
+        level = stream.sign * one.before
+        axes.plot([last + 1, one.start + 1], [level, level], "-", color=INK, lw=1)
         last = one.start
     of = f"; each point the mean of {each:,}" if each > 1 else ""
     axes.set_xlabel(f"value{of}; dashed: ADWIN alarms", fontsize=8, parse_math=False)
-    axes.set_ylabel("error" if stream.of_table else "worse above", fontsize=8)
+    label = "error" if stream.of_table else f"worse {'above' if stream.sign > 0 else 'below'}"
+    axes.set_ylabel(label, fontsize=8)
     return figure

@@ -147,10 +147,8 @@ def _moved(one: Judged, fired: Sequence[Alert]) -> str:
 
 def _evidence(one: Judged, fired: Sequence[Alert]) -> str:
     change = one.change
-    levels = (
-        f"{rough(one.baseline.value)} in the baseline, {rough(one.current.value)} now "
-        f"({one.in_spreads:+.2g} standard deviations)"
-    )
+    size = f" ({one.in_spreads:+.2g} standard deviations)" if one.spread > 0 else ""
+    levels = f"{rough(one.baseline.value)} in the baseline, {rough(one.current.value)} now{size}"
     parts = [levels] + ([f"change point with p = {change.p:.2g}"] if change else [])
     parts += [
         f"{each.rule} reached {rough(each.reached)}, limit {rough(each.threshold)} "
@@ -177,6 +175,7 @@ def _do_about(runs: RunSet, one: Judged, fired: Sequence[Alert], parts: Parts) -
         )
     low, high = onset_interval(series.days, series.values, change)
     between = f"between {stamp(series.times[low])} and {stamp(series.times[high])}"
+    between = between if low < high else f"at {stamp(series.times[low])}"
     if change.shape == "sudden":
         return (
             f"find what changed {between}: {name} went from {rough(change.before)} to "
@@ -250,7 +249,9 @@ def _of_others(
         more = f", and {len(rows) - _MOST_NAMED:,} more" if len(rows) > _MOST_NAMED else ""
         noun = "other metric" if len(rows) == 1 else "other metrics"
         what = f"{len(rows):,} {noun} of {len(table):,} {verdict}"
-        yield Advised(finding=_finding(level, what, "; ".join(named) + more))
+        do = f"look at {rows.index[0]} in a notebook of its own: --param metric={rows.index[0]}."
+        finding = _finding(level, what, "; ".join(named) + more)
+        yield Advised(finding=finding, do=do if level == "warning" else "")
 
 
 def _of_errors(

@@ -21,9 +21,9 @@ from qualia_lab.model import RunSet
 _MOST_METRICS = 100
 _ORDER = ("worse", "changed", "no change seen", "better", "constant", "too few values")
 _COLUMNS = (
-    "verdict", "baseline", "baseline low", "baseline high", "current", "current low",
-    "current high", "change", "in std", "p", "p adjusted", "since (UTC)", "shape",
-    "slope a day", "slope low", "slope high", "values",
+    "verdict", "baseline", "current", "change", "in std", "p adjusted", "since (UTC)", "shape",
+    "baseline low", "baseline high", "current low", "current high", "slope a day", "slope low",
+    "slope high", "p", "values",
 )  # fmt: skip
 
 
@@ -74,14 +74,10 @@ def _row(one: Judged, p: float, adjusted: float) -> list[Any]:
     verdict = one.called(adjusted)
     changed = one.change if verdict in ("worse", "better", "changed") else None
     since = stamp(float(one.series.times[changed.since])) if changed else ""
-    levels = [
-        number
-        for part in (one.baseline, one.current)
-        for number in (part.value, part.low, part.high)
-    ]
     return [
-        verdict, *levels, one.difference, one.in_spreads, p, adjusted, since,
-        changed.shape if changed else "", one.slope.value, one.slope.low, one.slope.high,
+        verdict, one.baseline.value, one.current.value, one.difference, one.in_spreads, adjusted,
+        since, changed.shape if changed else "", one.baseline.low, one.baseline.high,
+        one.current.low, one.current.high, one.slope.value, one.slope.low, one.slope.high, p,
         len(one.series),
     ]  # fmt: skip
 
@@ -132,16 +128,20 @@ def _told(one: Judged, parts: Parts) -> Iterator[tuple[str, str]]:
     yield "Change point", f"{seen} (p = {change.p:.2g})."
     if sure:
         yield "Sudden or gradual", _shape(one)
-    ends = (
-        f"{rough(one.slope.value)} a day (95 % {rough(one.slope.low)} to {rough(one.slope.high)})"
-    )
-    flat = one.slope.low <= 0 <= one.slope.high
-    yield "Slope", f"{ends}{', which may be none' if flat else ''}."
+    yield "Slope", _slope(one.slope)
     yield (
         "Rests on",
         f"{series.told}. Values one after the other correlate by {change.phi:.2f}, which all of "
         "this allows for.",
     )
+
+
+def _slope(slope: Level) -> str:
+    if not np.isfinite(slope.value):
+        return "none: all values are of one time."
+    ends = f"95 % {rough(slope.low)} to {rough(slope.high)}"
+    flat = ", which may be none" if slope.low <= 0 <= slope.high else ""
+    return f"{rough(slope.value)} a day ({ends}){flat}."
 
 
 def with_ends(part: Level) -> str:
@@ -162,9 +162,8 @@ def _apart(one: Judged) -> str:
         word = "worse" if np.sign(difference) == worse else "better"
     share = abs(difference / before) if before else np.inf
     percent = f", {share:.1%}" if share < 100 else ""
-    return (
-        f"{rough(abs(difference))} {word}{percent}, {abs(one.in_spreads):.2g} standard deviations"
-    )
+    size = f", {abs(one.in_spreads):.2g} standard deviations" if one.spread > 0 else ""
+    return f"{rough(abs(difference))} {word}{percent}{size}"
 
 
 def _shape(one: Judged) -> str:
@@ -172,10 +171,10 @@ def _shape(one: Judged) -> str:
     if change is None:
         return ""
     low, high = onset_interval(series.days, series.values, change)
-    begins = (
-        f"it begins at about {stamp(series.times[change.onset])} (95 % {stamp(series.times[low])} "
-        f"to {stamp(series.times[high])})"
+    ends = (
+        f" (95 % {stamp(series.times[low])} to {stamp(series.times[high])})" if low < high else ""
     )
+    begins = f"it begins at about {stamp(series.times[change.onset])}{ends}"
     if change.shape == "unclear":
         return (
             f"can't be told: a step and a ramp fit alike (BIC differs by {change.evidence:.1f}); "

@@ -106,7 +106,8 @@ class Watched:
                 f"{len(self):,} {self.noun} with a finite {name} and a time; a change over time "
                 f"can't be told from noise in fewer than {FEWEST}."
             )
-        if not np.std(self.values) > 0:
+        # Rounding alone lets a mean differ from values that are all the same.
+        if not np.ptp(self.values) > 1e-12 * np.abs(self.values).max():
             return f"{name} has one value throughout, in {len(self):,} {self.noun}."
         return ""
 

@@ -139,14 +139,14 @@ def stream_false_alarms(
     """How often a detector alarms on stationary streams of this length and these values.
 
     Streams are drawn from the errors with replacement, so that their order is lost; with a ``phi``,
-    they are an AR(1) instead. At most 30,000 values long and 600,000 in all, 400 streams at most:
-    of a longer stream the rate is a lower bound.
+    where they are no zeros and ones, they are an AR(1) instead. They are 30,000 values long at most,
+    and 600,000 values in all; of a longer stream the rate is a lower bound.
     """
     length = min(len(errors), _LONGEST)
-    if phi is not None:
-        return _of_noise(method.name, length, on_grid(phi))
     if is_rate(errors):
         return _of_rate(method.name, length, float(f"{errors.mean():.3g}"))
+    if phi is not None:
+        return _of_noise(method.name, length, on_grid(phi))
     random = np.random.default_rng(_SEED)
     return _counted(method, random.choice(errors, size=(_streams(length), length)))
 
@@ -184,7 +184,7 @@ def _scaled(values: np.ndarray) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if (low >= 0 and high <= 1 and is_rate(values)) or not high > low:
         return values
-    return (values / 2 - low / 2) / (high / 2 - low / 2)
+    return np.asarray((values - low) / (high - low))
 
 
 def logged_errors(
