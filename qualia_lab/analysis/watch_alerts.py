@@ -225,7 +225,7 @@ def sensitivity(one: Judged, parts: Parts) -> str:
         return f"not even a change of {name} by 20 standard deviations: there are too few values."
     return (
         f"a change of {name} by {rough(size * one.spread)} ({size:.2g} standard deviations) in the "
-        f"last {last:,} {one.series.noun} is seen in 80 % of cases; smaller ones less often."
+        f"last {last:,} {one.series.nouns} is seen in 80 % of cases; smaller ones less often."
     )
 
 

@@ -111,7 +111,7 @@ def _told(one: Judged, parts: Parts) -> Iterator[tuple[str, str]]:
     how = "Wilson" if is_rate(series.values) else "t, for autocorrelated values"
     yield (
         "Baseline",
-        f"{name} {with_ends(one.baseline)} in the first {first:,} {series.noun}, to "
+        f"{name} {with_ends(one.baseline)} in the first {first:,} {series.nouns}, to "
         f"{stamp(times[first - 1])}.",
     )
     yield (

@@ -98,6 +98,11 @@ class Watched:
         return {"min": 1, "max": -1, None: 0}[self.way]
 
     @property
+    def nouns(self) -> str:
+        """What values are, in the plural."""
+        return self.noun if self.each == 1 else f"means of {self.each:,} {self.noun}"
+
+    @property
     def problem(self) -> str:
         """Why nothing can be said about a change; empty where something can."""
         name = plain(self.metric)

@@ -139,8 +139,8 @@ def stream_false_alarms(
     """How often a detector alarms on stationary streams of this length and these values.
 
     Streams are drawn from the errors with replacement, so that their order is lost; with a ``phi``,
-    where they are no zeros and ones, they are an AR(1) instead. They are 30,000 values long at most,
-    and 600,000 values in all; of a longer stream the rate is a lower bound.
+    where they are no zeros and ones, they are an AR(1) instead. They are 30,000 values long at
+    most, and 600,000 values in all; of a longer stream the rate is a lower bound.
     """
     length = min(len(errors), _LONGEST)
     if is_rate(errors):
