@@ -110,7 +110,8 @@ def number(value: float) -> str:
 
 def rough(value: float) -> str:
     """A number with three significant digits, for prose."""
-    return number(value) if value == round(value) else number(float(f"{value:.3g}"))
+    whole = not math.isfinite(value) or value == round(value)
+    return number(value) if whole else number(float(f"{value:.3g}"))
 
 
 def with_spread(mean: float, spread: float) -> str:

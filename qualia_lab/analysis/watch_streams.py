@@ -1,0 +1,212 @@
+"""Concept drift: whether the errors of a model become more frequent or larger along a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qualia_lab.analysis.watch_levels import is_rate
+from qualia_lab.analysis.watch_noise import on_grid, simulated
+from qualia_lab.model import RunSet
+
+_SEED = 20_240_229
+# So many updates of a detector are spent on its rate of false alarms: seconds in all.
+_UPDATES = 600_000
+_FEWEST_STREAMS, _MOST_STREAMS = 20, 400
+_LONGEST = 30_000
+# ADWIN looks for a change at every 32nd value, as in its paper; of a short stream at every one.
+_SHORT, _CLOCK = 1_000, 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A detector of river: how it is made, and whether it takes zeros and ones only."""
+
+    name: str
+    make: Callable[[int], Any]
+    only_rates: bool
+    source: str
+
+
+def _adwin(length: int) -> Any:
+    from river.drift import ADWIN
+
+    return ADWIN(clock=1 if length < _SHORT else _CLOCK)
+
+
+def _page_hinkley(length: int) -> Any:
+    from river.drift import PageHinkley
+
+    return PageHinkley()
+
+
+def _ddm(length: int) -> Any:
+    from river.drift.binary import DDM
+
+    return DDM()
+
+
+def _eddm(length: int) -> Any:
+    from river.drift.binary import EDDM
+
+    return EDDM()
+
+
+ALARM = Method(name="ADWIN", make=_adwin, only_rates=False, source="Bifet and Gavaldà 2007")
+METHODS: tuple[Method, ...] = (
+    ALARM,
+    Method(name="Page-Hinkley", make=_page_hinkley, only_rates=False, source="Page 1954"),
+    Method(name="DDM", make=_ddm, only_rates=True, source="Gama et al. 2004"),
+    Method(name="EDDM", make=_eddm, only_rates=True, source="Baena-García et al. 2006"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """An alarm of ADWIN.
+
+    ``place`` is the index of the value at which it alarms, ``start`` that of the first value it
+    still counts as now; the means are those of the values since the alarm before, and of those now.
+    """
+
+    place: int
+    start: int
+    before: float
+    after: float
+
+
+def drifts(errors: np.ndarray) -> list[Drift]:
+    """Where ADWIN (delta 0.002, river's default) alarms on a stream of errors.
+
+    The bound that ADWIN uses is one for values between 0 and 1; others are scaled to that.
+    """
+    scaled = _scaled(errors)
+    detector = ALARM.make(len(errors))
+    found: list[Drift] = []
+    last = 0
+    for place, value in enumerate(scaled.tolist()):
+        detector.update(value)
+        if not detector.drift_detected:
+            continue
+        start = max(last + 1, place + 1 - round(detector.width))
+        now = errors[start : place + 1]
+        found.append(
+            Drift(
+                place=place,
+                start=start,
+                before=float(errors[last:start].mean()),
+                after=float(now.mean()),
+            )
+        )
+        last = start
+    return found
+
+
+def alarms(method: Method, errors: np.ndarray) -> list[int]:
+    """The indices at which a detector alarms on a stream."""
+    detector = method.make(len(errors))
+    whole = errors.astype("int64") if method.only_rates else _scaled(errors)
+    found = []
+    for place, value in enumerate(whole.tolist()):
+        detector.update(value)
+        if detector.drift_detected:
+            found.append(place)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FalseAlarms:
+    """What a detector does on streams in which nothing changes.
+
+    ``share`` of ``streams`` streams of ``length`` values have an alarm, ``each`` is how many a
+    stream has on average.
+    """
+
+    share: float
+    each: float
+    streams: int
+    length: int
+
+
+def stream_false_alarms(
+    method: Method, errors: np.ndarray, phi: float | None = None
+) -> FalseAlarms:
+    """How often a detector alarms on stationary streams of this length and these values.
+
+    Streams are drawn from the errors with replacement, so that their order is lost; with a ``phi``,
+    where they are no zeros and ones, they are an AR(1) instead. They are 30,000 values long at
+    most, and 600,000 values in all; of a longer stream the rate is a lower bound.
+    """
+    length = min(len(errors), _LONGEST)
+    if is_rate(errors):
+        return _of_rate(method.name, length, float(f"{errors.mean():.3g}"))
+    if phi is not None:
+        return _of_noise(method.name, length, on_grid(phi))
+    random = np.random.default_rng(_SEED)
+    return _counted(method, random.choice(errors, size=(_streams(length), length)))
+
+
+@lru_cache(maxsize=64)
+def _of_rate(name: str, length: int, rate: float) -> FalseAlarms:
+    random = np.random.default_rng(_SEED)
+    return _counted(_named(name), (random.random((_streams(length), length)) < rate) * 1.0)
+
+
+@lru_cache(maxsize=64)
+def _of_noise(name: str, length: int, phi: float) -> FalseAlarms:
+    return _counted(_named(name), simulated(length, phi, _streams(length)))
+
+
+def _counted(method: Method, streams: np.ndarray) -> FalseAlarms:
+    counts = np.array([len(alarms(method, stream)) for stream in streams])
+    return FalseAlarms(
+        share=float((counts > 0).mean()),
+        each=float(counts.mean()),
+        streams=len(streams),
+        length=streams.shape[1],
+    )
+
+
+def _named(name: str) -> Method:
+    return next(one for one in METHODS if one.name == name)
+
+
+def _streams(length: int) -> int:
+    return int(np.clip(_UPDATES // max(1, length), _FEWEST_STREAMS, _MOST_STREAMS))
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    low, high = float(values.min()), float(values.max())
+    if (low >= 0 and high <= 1 and is_rate(values)) or not high > low:
+        return values
+    return np.asarray((values - low) / (high - low))
+
+
+def logged_errors(
+    runs: RunSet, path: str | None, label: str, prediction: str
+) -> pd.Series[float] | None:
+    """The errors in a table of labels and predictions that runs logged, the oldest run first.
+
+    None where no table is named. ``attrs["left out"]`` counts rows without a label or prediction.
+
+    Raises:
+        NotFoundError: no run has a file of that path.
+        UsageError: the table lacks one of the columns, or is none.
+    """
+    from qualia_lab.analysis.show import Note
+    from qualia_lab.analysis.tables import compare_tables
+    from qualia_lab.analysis.watch_series import error_stream
+    from qualia_lab.errors import UsageError
+
+    if not path:
+        return None
+    order = runs.runs["started"].sort_values(kind="stable").index
+    table = compare_tables(runs.only([str(one) for one in order]), path)
+    if not isinstance(table, pd.DataFrame):
+        raise UsageError(str(table) if isinstance(table, Note) else f"{path} is no table")
+    return error_stream(table, label, prediction)
