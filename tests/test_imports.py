@@ -19,7 +19,9 @@ from conftest import ROOT
 PACKAGE = "qualia_lab"
 
 # Which rooms a room may import; "cli -> demo, notebook -> tracking, analysis -> model -> errors".
-BASE = {"directions", "errors", "model", "moments", "secrets", "seeds", "text", "where"}
+BASE = {
+    "directions", "errors", "model", "moments", "secrets", "seeds", "table_files", "text", "where",
+}  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {
     "text": set(),
     "errors": {"text"},
@@ -27,7 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "directions": set(),
     "moments": {"errors", "text"},
     "seeds": set(),
-    "model": {"directions", "errors", "seeds", "text"},
+    "table_files": set(),
+    "model": {"directions", "errors", "seeds", "table_files", "text"},
     "where": {"directions", "errors", "model", "moments", "text"},
     "analysis": BASE,
     "tracking": BASE,
