@@ -2,6 +2,7 @@
 from .artifacts import compare_images as compare_images
 from .artifacts import list_artifacts as list_artifacts
 from .bands import group_curves as group_curves
+from .choice import two_samples as two_samples
 from .comparison import compare_metrics as compare_metrics
 from .comparison import default_baseline as default_baseline
 from .comparison import differences as differences
@@ -11,6 +12,10 @@ from .curves import metric_curves as metric_curves
 from .curves import value_at as value_at
 from .differing import differing_params as differing_params
 from .differing import what_differs as what_differs
+from .drift_chart import drift_chart as drift_chart
+from .drift_found import drift_findings as drift_findings
+from .drift_found import drift_first_look as drift_first_look
+from .drifted import data_drift as data_drift
 from .failed import failure_note as failure_note
 from .failed import failures as failures
 from .finding import findings as findings
