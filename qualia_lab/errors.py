@@ -76,6 +76,12 @@ class NotebookFailedError(QualiaError):
     exit_code = 8
 
 
+class FoundError(QualiaError):
+    """A finding is at or above the level that ``--fail-on`` names; the notebook is saved."""
+
+    exit_code = 9
+
+
 def known_list(given: str, known: Iterable[str]) -> str:
     """The known names as one line, those most like ``given`` first; what is cut is counted."""
     names = sorted(set(known))

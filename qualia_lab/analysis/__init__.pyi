@@ -18,7 +18,9 @@ from .drift_found import drift_first_look as drift_first_look
 from .drifted import data_drift as data_drift
 from .failed import failure_note as failure_note
 from .failed import failures as failures
+from .finding import Finding as Finding
 from .finding import findings as findings
+from .found import Found as Found
 from .glance import first_look as first_look
 from .glance import standings as standings
 from .groups import compare_groups as compare_groups

@@ -16,9 +16,11 @@ from qualia_lab.model import RunSet
 from qualia_lab.seeds import is_seed
 
 Severity = Literal["error", "warning", "info"]
+Level = Literal["note", "warning", "alarm"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
-_COLUMNS = ("severity", "run", "what", "evidence")
+LEVELS: tuple[Level, ...] = ("note", "warning", "alarm")
+_COLUMNS = ("severity", "level", "run", "what", "evidence")
 # Past this many of a sort they are told together, so that one sort does not bury the others.
 _MOST_OF_A_SORT = 3
 _MOST_NAMED = 3
@@ -33,12 +35,17 @@ _FEWEST_POINTS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing found. ``run`` is a run id, empty where it is about several or all."""
+    """One thing found. ``run`` is a run id, empty where it is about several or all.
+
+    ``severity`` is how far it spoils a comparison; ``level`` is what ``--fail-on`` goes by: a
+    "warning" asks to be looked at, an "alarm" to be acted on.
+    """
 
     severity: Severity
     what: str
     evidence: str
     run: str = ""
+    level: Level = "note"
 
 
 def findings(runs: RunSet, metric: str | None = None) -> pd.DataFrame:
@@ -50,11 +57,12 @@ def findings(runs: RunSet, metric: str | None = None) -> pd.DataFrame:
     counted in one line. Histories are read of ``metric`` only, for up to 500 runs.
 
     Returns:
-        A row a finding: ``severity`` (error, warning, info), ``run`` (an id, empty where it is
+        A row a finding: ``severity`` (error, warning, info), ``level`` (runs that failed, were
+        killed or diverged are a warning, all else is a note), ``run`` (an id, empty where it is
         about several), ``what`` and ``evidence``, in plain words.
     """
     found = sorted(_all(runs, metric), key=lambda one: SEVERITIES.index(one.severity))
-    rows = [(one.severity, one.run, one.what, one.evidence) for one in found]
+    rows = [tuple(getattr(one, name) for name in _COLUMNS) for one in found]
     return pd.DataFrame(rows, columns=list(_COLUMNS), dtype="object")
 
 
@@ -75,14 +83,21 @@ def _all(runs: RunSet, metric: str | None) -> Iterator[Finding]:
 def _told(runs: RunSet, severity: Severity, sort: str, evidence: dict[str, str]) -> list[Finding]:
     """A finding a run (id -> evidence), or one for all of them past three."""
     labels = run_labels(runs)
+    level: Level = "warning" if severity == "error" else "note"
     if len(evidence) <= _MOST_OF_A_SORT:
         return [
-            Finding(severity=severity, run=run_id, what=f"{labels[run_id]} {sort}", evidence=text)
+            Finding(
+                severity=severity,
+                level=level,
+                run=run_id,
+                what=f"{labels[run_id]} {sort}",
+                evidence=text,
+            )
             for run_id, text in evidence.items()
         ]
     named = ", ".join(labels[run_id] for run_id in list(evidence)[:_MOST_NAMED])
     what = f"{len(evidence):,} of {len(runs):,} runs {sort}"
-    return [Finding(severity=severity, what=what, evidence=f"{named}, …")]
+    return [Finding(severity=severity, level=level, what=what, evidence=f"{named}, …")]
 
 
 def _ended_badly(runs: RunSet, metric: str | None) -> Iterator[Finding]:

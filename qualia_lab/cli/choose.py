@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from qualia_lab.cli import picking
 from qualia_lab.cli.options import Which
 from qualia_lab.directions import direction
-from qualia_lab.errors import UsageError
+from qualia_lab.errors import UsageError, known_list
 from qualia_lab.model import Answer, Kind, Selection
 from qualia_lab.notebook import export, generator
+from qualia_lab.notebook.findings import FAILING
 from qualia_lab.notebook.write import require_free
 from qualia_lab.text import slug, visible
 
@@ -38,6 +39,8 @@ class Flags:
             configuration, which may be for other kinds.
         says_execute: whether anything but the default says whether to execute.
         exports: formats to write beside the notebook, with the inputs where ``code`` is True.
+        fail_on: the level of a finding that makes the command fail; None for never.
+        summary: where the findings are written as Markdown; None for nowhere.
     """
 
     which: Which = field(default_factory=Which)
@@ -55,6 +58,8 @@ class Flags:
     says_execute: bool = False
     exports: tuple[str, ...] = ()
     code: bool = True
+    fail_on: str | None = None
+    summary: Path | None = None
     open: bool = False
     dry_run: bool = False
 
@@ -77,6 +82,13 @@ def check(flags: Flags, catalogue: Catalogue) -> None:
     generator.chosen(kind, flags.sections)
     picking.check(flags.which)
     export.require_able(flags.exports)
+    if flags.fail_on is not None and flags.fail_on not in FAILING:
+        raise UsageError(
+            f"--fail-on {visible(flags.fail_on, 60)} is no level",
+            hint=known_list(flags.fail_on, FAILING),
+        )
+    if flags.summary:
+        export.require_room(flags.summary, "markdown", overwrite=flags.overwrite)
     if flags.output:
         require_free(flags.output, overwrite=flags.overwrite)
         export.require_beside(flags.exports, flags.output, overwrite=flags.overwrite)

@@ -35,14 +35,15 @@ create-observation-notebook
 create-observation-notebook --experiment qualia-demo --all --execute
 create-observation-notebook --experiment churn --all --export html --export pdf --no-code
 create-observation-notebook --experiment churn --since 7d --best val_loss --top 10
+create-observation-notebook --experiment churn --all --fail-on warning --summary summary.md --json
 create-observation-notebook --where 'params.lr > 0.01 and not name.startswith("debug")'
 create-observation-notebook --experiment churn --filter "metrics.val_loss < 0.3" --top 10
 create-observation-notebook --run 3f2a91bc --run 77d0e1f4 -o notebooks/two.ipynb
 cut -d, -f1 chosen.csv | create-observation-notebook --run -
 
 Exit codes: 0 done, 1 a bug, 2 usage, 3 a missing part, 4 server unreachable, 5 not allowed,
-6 nothing found, 7 output exists, 8 the notebook ran with errors (it is saved), 130 stopped,
-143 terminated.
+6 nothing found, 7 output exists, 8 the notebook ran with errors (it is saved), 9 a finding reached
+--fail-on (it is saved), 130 stopped, 143 terminated.
 """
 
 
@@ -106,6 +107,21 @@ def create(
     no_code: Annotated[
         bool, typer.Option("--no-code", help="Leave the inputs out of what --export writes.")
     ] = False,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="warning|alarm",
+            help="Execute it, and exit 9 when a finding is of that level or above.",
+        ),
+    ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            dir_okay=False,
+            help="Execute it, and write the findings there, as Markdown for a pull request.",
+        ),
+    ] = None,
     open_: Annotated[
         bool | None,
         typer.Option("--open/--no-open", help="Open it in JupyterLab, or else in VS Code."),
@@ -125,6 +141,7 @@ def create(
     out = talk.console(settings)
     ask = console.may_ask(talk.no_input)
     exports = _exports(export, execute, settings)
+    wants_outputs = bool(exports) or _judged(fail_on, summary, execute)
     if no_code and not exports and not ask:
         raise UsageError("--no-code is about exports, and there is none", hint="Add --export html.")
     of_server = _trusting(configured, settings.doubt(which.tracking_uri)) if ask else configured
@@ -140,10 +157,12 @@ def create(
         folder=settings.value("output_folder"),
         output=output,
         overwrite=overwrite,
-        execute=bool(exports or settings.value("execute", execute)),
-        says_execute=bool(exports) or execute is not None or settings.layer("execute") != "default",
+        execute=bool(wants_outputs or settings.value("execute", execute)),
+        says_execute=wants_outputs or execute is not None or settings.layer("execute") != "default",
         exports=exports,
         code=not no_code,
+        fail_on=fail_on,
+        summary=summary,
         open=bool(settings.value("open", open_)) and not dry_run,
         dry_run=dry_run,
     )
@@ -185,6 +204,19 @@ def _exports(given: list[str] | None, execute: bool | None, settings: Settings) 
     return tuple(dict.fromkeys(settings.value("export", given)))
 
 
+def _judged(fail_on: str | None, summary: Path | None, execute: bool | None) -> bool:
+    """Whether findings are asked for that only an executed notebook has.
+
+    Raises:
+        UsageError: they are, and --no-execute.
+    """
+    given = {"--fail-on": fail_on is not None, "--summary": summary is not None}
+    asked = [flag for flag, here in given.items() if here]
+    if asked and execute is False:
+        raise UsageError(f"{asked[0]} goes without --no-execute: it is about what a run gave")
+    return bool(asked)
+
+
 def _templates(given: Path | None, configured: Configured, settings: Settings) -> tuple[Path, ...]:
     """The folder of templates of one's own, which whoever wrote it can put code in."""
     folder = settings.value("templates", given)
@@ -199,10 +231,10 @@ def _templates(given: Path | None, configured: Configured, settings: Settings) -
 
 
 def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
-    from qualia_lab.cli import choose
-    from qualia_lab.errors import NotebookFailedError
+    from qualia_lab.cli import choose, outcome
     from qualia_lab.notebook.catalogue import Catalogue
     from qualia_lab.notebook.export import require_beside
+    from qualia_lab.notebook.findings import reached as reached_level
     from qualia_lab.notebook.generator import NotebookGenerator
     from qualia_lab.notebook.write import require_free, write_notebook
 
@@ -229,6 +261,11 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
         out.say(f"The notebook had been edited; it is kept as {backup}")
     failure = _execute(notebook, selection, out) if flags.execute else None
     exports = [str(path) for path in _export(notebook, selection, flags, out)]
+    wanted = out.as_json or flags.fail_on or flags.summary
+    found = outcome.findings(notebook, selection, runs) if wanted else []
+    reached = reached_level(found, flags.fail_on) if flags.fail_on else []
+    if flags.summary:
+        outcome.sum_up(notebook, flags.summary, found, overwrite=flags.overwrite)
     record = {
         "path": str(selection.output),
         "exports": exports,
@@ -242,7 +279,10 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
             "missing": list(runs.coverage.missing),
         },
         "warnings": list(runs.coverage.warnings),
-        "findings": _findings(selection, runs) if out.as_json else [],
+        "findings": found,
+        "fail_on": flags.fail_on,
+        "reached": len(reached),
+        "summary": str(flags.summary) if flags.summary else None,
         "cells": len(notebook.cells),
         "executed": flags.execute and failure is None,
         "failed_cell": None if failure is None else failure.heading,
@@ -254,11 +294,7 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
     out.say(f"Same again: {record['command']}")
     if flags.open:
         _open(selection.output)
-    if failure:
-        raise NotebookFailedError(
-            f"cell {failure.number} of {failure.of}, under “{failure.heading}”: {failure.error}",
-            hint=f"The notebook is saved with what ran before: {selection.output}",
-        )
+    outcome.judge(selection.output, failure, reached, flags.fail_on)
 
 
 def _execute(
@@ -296,15 +332,6 @@ def _export(
             out.say(f"{selection.output} is written, but not {path}.")
             raise
     return list(paths.values())
-
-
-def _findings(selection: Selection, runs: RunSet) -> list[dict[str, str]]:
-    """What stands out in the runs, the gravest first."""
-    from qualia_lab.analysis.finding import findings
-    from qualia_lab.notebook.generator import judging
-
-    rows = findings(*judging(selection, runs)).to_dict("records")
-    return [{str(name): str(value) for name, value in row.items()} for row in rows]
 
 
 def _open(path: Path) -> None:
@@ -391,6 +418,8 @@ def _command(
     for to in flags.exports:
         words += ["--export", to]
     words += ["--no-code"] if flags.exports and not flags.code else []
+    words += ["--fail-on", flags.fail_on] if flags.fail_on else []
+    words += ["--summary", str(flags.summary)] if flags.summary else []
     return shlex.join([*words, "--overwrite", "--no-input"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 FORMATS = {"html": ".html", "pdf": ".pdf", "markdown": ".md"}
 # The tag of texts that speak of the cells of code.
 _ABOUT_CODE = "about-code"
-# The sections that hold the findings and the comparison; of notebooks without findings, the next.
-_SUMMARY = (("glance", "comparison"), ("overview", "comparison"))
+# The sections that hold what was found and compared; the overview where there is no first look.
+_SUMMARY = ("glance", "comparison", "what_to_do", "alerts")
+_FIRST_LOOK, _OVERVIEW = "glance", "overview"
 
 
 def export(
@@ -31,6 +32,7 @@ def export(
     *,
     code: bool = True,
     summary: bool = False,
+    findings: Sequence[dict[str, str]] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a notebook, as it was executed, in another format.
@@ -42,6 +44,7 @@ def export(
         code: whether the inputs are in it.
         summary: only the findings and the comparison, without inputs; as Markdown it fits into a
             comment on GitHub, and says in words what pictures show.
+        findings: what a summary begins with; by default what the notebook's cells show of them.
         overwrite: replace what is there.
 
     Returns:
@@ -57,7 +60,7 @@ def export(
     require_known([to])
     require_outputs(notebook)
     require_room(path, to, overwrite=overwrite)
-    chosen, code = (_summed_up(notebook), False) if summary else (notebook, code)
+    chosen, code = (_summed_up(notebook, findings), False) if summary else (notebook, code)
     if not code:
         chosen = NotebookNode(
             {**chosen, "cells": [one for one in chosen.cells if not _is_of_code(one)]}
@@ -174,14 +177,17 @@ def _write_markdown(
     write_text(path, text, overwrite=overwrite)
 
 
-def _summed_up(notebook: NotebookNode) -> NotebookNode:
-    """The title and the sections that hold the findings and the comparison."""
+def _summed_up(notebook: NotebookNode, findings: Sequence[dict[str, str]] | None) -> NotebookNode:
+    """The title, the findings by level, and the sections that hold what was found and compared."""
     from nbformat import NotebookNode
     from nbformat.v4 import new_markdown_cell
 
+    from qualia_lab.notebook.findings import headline, shown_findings
+
     sections = [_section(cell) for cell in notebook.cells]
-    wanted = next((some for some in _SUMMARY if some[0] in sections), ("comparison",))
-    if not set(wanted) & set(sections):
+    wanted = {*_SUMMARY, *(() if _FIRST_LOOK in sections else (_OVERVIEW,))}
+    listed = shown_findings(notebook) if findings is None else findings
+    if not wanted & set(sections) and findings is None and not listed:
         raise UsageError(
             "the notebook has no findings and no comparison to sum up",
             hint="A notebook that create-observation-notebook wrote has; leave out --summary.",
@@ -194,7 +200,8 @@ def _summed_up(notebook: NotebookNode) -> NotebookNode:
         for cell in notebook.cells
         if cell.cell_type == "markdown" and re.match(r"#\s", cell.source)
     ]
-    heading = [new_markdown_cell(title) for title in titles[:1]]
+    heads = titles[:1] + ([headline(listed)] if listed or findings is not None else [])
+    heading = [new_markdown_cell(text) for text in heads]
     return NotebookNode({**copy.copy(notebook), "cells": [*heading, *cells]})
 
 

@@ -1,0 +1,60 @@
+"""Findings as a cell shows them: to people as a list, to ``--json`` and ``--fail-on`` as data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from qualia_lab.analysis.finding import LEVELS, Finding
+from qualia_lab.text import markdown, visible
+
+# What a front end does not know it leaves alone; the command reads it out of the executed notebook.
+FINDINGS_TYPE = "application/vnd.qualia-lab.findings+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Findings, the highest level first, then what else is to be said. Anybody may be quoted.
+
+    Args:
+        findings: in the order in which those of a level are shown.
+        notes: statements under a word in bold that are no findings, such as how small a change
+            would have been seen.
+    """
+
+    findings: Sequence[Finding]
+    notes: Sequence[tuple[str, str]] = ()
+
+    @property
+    def ordered(self) -> list[Finding]:
+        """The findings, the highest level first."""
+        return sorted(self.findings, key=lambda one: -LEVELS.index(one.level))
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{visible(word)}: {visible(text)}" for word, text in self._points())
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        lines = [f"- **{markdown(word)}**: {_long(text)}" for word, text in self._points()]
+        return {
+            FINDINGS_TYPE: [asdict(one) for one in self.ordered],
+            "text/markdown": "\n".join(lines),
+            "text/plain": repr(self),
+        }
+
+    def _points(self) -> list[tuple[str, str]]:
+        found = [(one.level.capitalize(), _sentence(one)) for one in self.ordered]
+        return [
+            *(found or [("Nothing found", "nothing that was checked has changed.")]),
+            *self.notes,
+        ]
+
+
+def _sentence(one: Finding) -> str:
+    ending = "" if one.evidence.endswith((".", "!", "?")) else "."
+    return f"{one.what}: {one.evidence}{ending}"
+
+
+def _long(text: str) -> str:
+    """Inactive Markdown of a text longer than a name: sentence by sentence, so that none is cut."""
+    return " ".join(markdown(part) for part in text.replace(". ", ".\0").split("\0"))
