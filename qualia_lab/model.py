@@ -30,7 +30,7 @@ _MOST_LISTED = 50
 # A store that fails this often in a row is not asked on.
 _MOST_FAILURES = 3
 # Whether there are tables at all is looked up in so many runs, and only where nothing else tells.
-_LOOKED_AT = 3
+_LOOKED_AT = 10
 _LARGEST_TABLE, _LARGEST_TABLES = 500_000_000, 2_000_000_000
 # So many runs with one metric are enough to set the earlier ones against the later ones.
 FEWEST_TO_SPLIT = 10
@@ -567,7 +567,7 @@ class RunSet:
     def _has_samples(self) -> bool:
         """Whether there may be two samples to compare: tables, or enough runs with a metric.
 
-        What the runs carry tells at no cost. Only where it does not, the files of up to three runs
+        What the runs carry tells at no cost. Only where it does not, the files of up to ten runs
         are listed, the newest first.
         """
         often = self.logged.sum(axis=0)
@@ -630,8 +630,9 @@ FACTS: Mapping[str, Fact] = {
         how="mlflow.enable_system_metrics_logging(), with psutil installed",
     ),
     "two_samples": Fact(
-        missing="None of these runs logged a table (CSV, Parquet, or mlflow.log_table), and less "
-        f"than {FEWEST_TO_SPLIT} logged the same metric.",
+        missing="There are no two samples to compare: no table (CSV, Parquet, mlflow.log_table) is "
+        f"noted by these runs or among the files of the {_LOOKED_AT} newest, and less than "
+        f"{FEWEST_TO_SPLIT} logged the same metric.",
         how='mlflow.log_table(frame, "reference.json") and mlflow.log_table(frame, "current.json")',
     ),
     "datasets": Fact(

@@ -13,8 +13,7 @@ import pandas as pd
 from qualia_lab.analysis.artifacts import how_many
 from qualia_lab.analysis.labels import find_run, plain, run_labels
 from qualia_lab.analysis.metric_sample import earlier_and_later, of_runs
-from qualia_lab.analysis.samples import Sample, Samples
-from qualia_lab.analysis.show import Note
+from qualia_lab.analysis.samples import NoSamples, Sample, Samples
 from qualia_lab.analysis.times import seconds, short, stamp
 from qualia_lab.errors import NotFoundError, QualiaError, UsageError, known_list
 from qualia_lab.model import FEWEST_TO_SPLIT, RunSet
@@ -68,12 +67,12 @@ def two_samples(
     reference: str | None = None,
     current: str | None = None,
     table: str | None = None,
-) -> Samples | Note:
+) -> Samples | NoSamples:
     """What to compare with what, found among the tables that runs logged; it says what it chose.
 
-    In this order: (a) two tables of one run whose names say it, the newest such run: reference,
-    baseline, train, training or expected against current, production, prod, serving, live, latest
-    or test; or such tables of two runs; (b) the table of one path that most runs logged: of the
+    In this order: (a) the newest table that is called current, production, prod, serving, live,
+    latest or test, against one called reference, baseline, train, training or expected, of the same
+    run or else the newest there is; (b) the table of one path that most runs logged: of the
     oldest run against that of the newest; (c) without tables, the metrics and params of the
     earlier half of ten runs or more against those of the later half.
 
@@ -112,7 +111,7 @@ def two_samples(
     try:
         return _loaded(runs, places, pair, told)
     except QualiaError as error:
-        return Note(
+        return NoSamples(
             f"The tables to compare can't be read: {error}\nOthers can be named as reference and "
             f"current: RUN:path. {_others(runs, places)}"
         )
@@ -149,10 +148,11 @@ def _by_name(places: Sequence[_Place]) -> _Pair | None:
     currents = [one for one, first, second in roles if first is None and second is not None]
     if not (currents and references):
         return None
-    with_both = {one.run_id for one in references} & {one.run_id for one in currents}
-    newest = [one for one in currents if one.run_id in with_both or not with_both][-1].run_id
-    mine = [one for one in currents if one.run_id == newest]
-    best = min(mine, key=lambda one: (not _goes(one, references), one.rank(_CURRENT) or 0))
+    like = {one.rest(_REFERENCE) for one in references}
+    fitting = [one for one in currents if one.rest(_CURRENT) in like] or currents
+    newest = fitting[-1].run_id
+    mine = [one for one in fitting if one.run_id == newest]
+    best = min(mine, key=lambda one: one.rank(_CURRENT) or 0)
     rest = best.rest(_CURRENT)
     series = [one for one in currents if one.rest(_CURRENT) == rest]
     current = [one for one in series if one.run_id == newest][-1]
@@ -161,18 +161,11 @@ def _by_name(places: Sequence[_Place]) -> _Pair | None:
         same or references[::-1],
         key=lambda one: (one.rest(_REFERENCE) != rest, one.rank(_REFERENCE) or 0),
     )
-    why = "their names say so, in the newest run that has both"
+    why = "their names say so; the newest run that has one called so"
     if not same:
-        why = "their names say so, the newest of each"
+        why = "their names say so; the newest of each, since no run has both"
     between = tuple(one for one in series[: series.index(current)] if one != near[0])
     return _Pair(reference=near[0], current=current, why=why, between=between)
-
-
-def _goes(one: _Place, references: Sequence[_Place]) -> bool:
-    return any(
-        other.run_id == one.run_id and other.rest(_REFERENCE) == one.rest(_CURRENT)
-        for other in references
-    )
 
 
 def _over_runs(places: Sequence[_Place], path: str | None = None) -> _Pair | None:
@@ -335,7 +328,7 @@ def _others(runs: RunSet, places: Sequence[_Place]) -> str:
     return f"{len(places):,} other {noun}: {named}{more}." if places else "No table is left."
 
 
-def _nothing(runs: RunSet, places: Sequence[_Place], left_out: Sequence[str]) -> Note:
+def _nothing(runs: RunSet, places: Sequence[_Place], left_out: Sequence[str]) -> NoSamples:
     lines = ["There are no two samples to compare."]
     if places:
         lines.append(
@@ -350,4 +343,4 @@ def _nothing(runs: RunSet, places: Sequence[_Place], left_out: Sequence[str]) ->
         )
     if left_out:
         lines.append(f"Not looked at: {'; '.join(left_out)}.")
-    return Note("\n".join([*lines, _HOW]))
+    return NoSamples("\n".join([*lines, _HOW]))

@@ -27,8 +27,9 @@ from qualia_lab.analysis.show import Note
 
 NAN = float("nan")
 LEVEL = 0.05
-# What matters: a tenth of the rows elsewhere, or as far as a tenth of a deviation for all of them.
-SOME = 0.1
+# What matters: a tenth of the rows elsewhere, or the mean row by a tenth of a deviation. Between
+# categories there is no moving a little, so a twentieth of the rows does.
+SOME, SOME_CATEGORIES = 0.1, 0.05
 # What matters much: a fifth of the rows, or half a deviation.
 MUCH, FAR = 0.2, 0.5
 # Numbers of so few values are tested as categories: ties make Kolmogorov and Smirnov's test blunt.
@@ -78,7 +79,8 @@ class Drift:
             return "none"
         if self.distance >= MUCH or self.wasserstein >= FAR:
             return "strong"
-        return "drift" if self.distance >= SOME or self.wasserstein >= SOME else "slight"
+        least = SOME if self.feature.kind == "number" else SOME_CATEGORIES
+        return "drift" if self.distance >= least or self.wasserstein >= SOME else "slight"
 
 
 SAID: dict[Verdict, str] = {
@@ -231,8 +233,9 @@ def data_drift(samples: Samples | Note) -> pd.DataFrame | Note:
         reference. ``Jensen-Shannon`` (0 to 1, base 2) and ``PSI`` over the reference's deciles, or
         over categories; ``PSI by chance``: what it exceeds by chance in one of twenty samples of
         this size (``psi_law.psi_critical``). ``verdict``: *drifted* where the adjusted p is at most
-        0.05 **and** a tenth of the rows moved or the mean row by a tenth of a deviation; *much*
-        from a fifth, or half a deviation; *not by chance, but small* where only the first holds.
+        0.05 **and** a tenth of the rows moved (a twentieth, between categories) or the mean row by
+        a tenth of a deviation; *much* from a fifth, or half a deviation; *not by chance, but small*
+        where only the first holds.
     """
     if isinstance(samples, Note):
         return NOTHING

@@ -240,6 +240,22 @@ def category_counts(series: pd.Series[Any]) -> pd.Series[int]:
     return counts.set_axis(texts).groupby(level=0, sort=False).sum()
 
 
+def category_texts(series: pd.Series[Any]) -> np.ndarray:
+    """Each value as the text that ``category_counts`` counts it by; None for a missing one."""
+    if pd.api.types.is_string_dtype(series.dtype) and series.dtype.kind != "O":
+        return series.astype("object").where(series.notna(), None).to_numpy(dtype="object")
+    texts = [_category_text(one) for one in series.astype("object")]
+    found = np.empty(len(texts), dtype="object")
+    found[:] = texts
+    return found
+
+
+def _category_text(value: Any) -> str | None:
+    if isinstance(value, list | dict | np.ndarray | tuple | set):
+        return repr(value)
+    return None if value is None or value != value or value is pd.NA else str(value)
+
+
 def aligned(reference: pd.Series[int], current: pd.Series[int]) -> tuple[list[str], np.ndarray]:
     """The categories of both, those of the reference first, and their counts in 2 rows."""
     index = reference.index.append(current.index[~current.index.isin(reference.index)])

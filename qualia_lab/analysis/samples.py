@@ -61,4 +61,18 @@ class Samples:
         return Points(self.told)._repr_markdown_()
 
 
+class NoSamples(Note):
+    """Why there are no two samples; both are empty tables, so that cells that show them run."""
+
+    @property
+    def reference(self) -> Sample:
+        """A sample of nothing."""
+        return Sample(name="no reference", short="", frame=pd.DataFrame())
+
+    @property
+    def current(self) -> Sample:
+        """A sample of nothing."""
+        return Sample(name="no current table", short="", frame=pd.DataFrame())
+
+
 NOTHING = Note("There are no two samples to compare; what was looked for is said above.")
