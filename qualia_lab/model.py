@@ -133,6 +133,11 @@ class ArtifactList:
     problem: str = ""
     cut: bool = False
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """The path of each file."""
+        return frozenset(file.path for file in self.files)
+
     def tree(self) -> dict[str, Any]:
         """The files in their folders: ``name/`` maps to a folder's dict, ``name`` to a file."""
         root: dict[str, Any] = {}
@@ -211,6 +216,9 @@ class Source(Protocol):
     def read_artifact(self, run_id: str, path: str, most_bytes: int) -> bytes:
         """The content of one file; raises ``QualiaError`` past ``most_bytes``."""
 
+    def read_input(self, source: str, most_bytes: int) -> bytes:
+        """The content of the file here that a data set came from; raises where it may not be."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunSet:
@@ -224,7 +232,8 @@ class RunSet:
         logged: whether a run logged a metric, in the shape of ``metrics``: it tells a NaN that was
             logged from a value that is absent.
         tags: a row a run, a column a tag, MLflow's own (``mlflow.*``) included.
-        datasets: a row an input: run_id, name, digest, context, source_type.
+        datasets: a row an input: run_id, name, digest, context, source_type, source (as MLflow
+            notes it, in JSON).
         better: metrics of which somebody said whether less ("min") or more ("max") is better; of
             the others their names tell, see ``direction``.
         loaded: how many of how many runs; ``coverage`` adds the histories fetched since.
@@ -481,9 +490,10 @@ class RunSet:
 
         A row a table, by start of the run, then by path: run_id, path, size (bytes; missing where
         the folder was not listed), noted (whether MLflow notes it as logged by ``log_table``; a
-        file in JSON that it does not note may be something else). All noted tables are here; CSV,
-        Parquet and JSON files besides are looked for in up to 50 runs, of more the 25 oldest and
-        the 25 newest. ``attrs["left out"]`` says what was not looked at.
+        file in JSON that it does not note may be something else), source (an artifact; or an input:
+        a data set that came from a file of this machine, whose name is the path). All noted tables
+        and inputs are here; CSV, Parquet and JSON files besides are looked for in up to 50 runs, of
+        more the 25 oldest and the 25 newest. ``attrs["left out"]`` says what was not looked at.
         """
         if "tables" not in self._cache:
             self._cache["tables"] = self._tables()
@@ -497,23 +507,37 @@ class RunSet:
         half = _MOST_LISTED // 2
         ends = order if len(order) <= _MOST_LISTED else [*order[:half], *order[-half:]]
         listed = self.listed(ends)
-        rows = []
+        rows: list[tuple[str, str, int | None, bool, str]] = []
         for run_id in order:
             files = listed.files.get(run_id, {})
             noted = self._noted_tables(run_id)
             paths = {one for one in (*files, *noted) if one.lower().endswith(table_files.ENDINGS)}
             # A note outlives the file.
             gone = noted - set(files) if run_id in listed.files else set()
-            rows += [
-                (run_id, path, files[path].size if path in files else None, path in noted)
-                for path in sorted(paths - gone)
-            ]
-        found = pd.DataFrame(rows, columns=["run_id", "path", "size", "noted"])
+            for path in sorted(paths - gone):
+                size = files[path].size if path in files else None
+                rows.append((run_id, path, size, path in noted, "artifact"))
+            inputs = sorted(set(self._inputs.get(run_id, ())) - paths)
+            rows += [(run_id, name, None, False, "input") for name in inputs]
+        found = pd.DataFrame(rows, columns=["run_id", "path", "size", "noted", "source"])
         found = found.astype({"size": "Int64", "noted": "bool"})
         unseen = len(order) - len(ends)
         told = [f"files of {unseen:,} of {len(order):,} runs not looked at"] if unseen else []
         found.attrs["left out"] = [*listed.told, *told]
         return found
+
+    @property
+    def _inputs(self) -> dict[str, dict[str, str]]:
+        """The data sets that came from a file which may hold a table: run id, name -> source."""
+        if "inputs" not in self._cache:
+            found: dict[str, dict[str, str]] = {}
+            columns = [self.datasets[one] for one in ("run_id", "name", "source")]
+            for run_id, name, source in zip(*columns, strict=True):
+                if table_files.input_path(source) is not None:
+                    found.setdefault(str(run_id), {})[str(name)] = str(source)
+            self._cache["inputs"] = found
+        kept: dict[str, dict[str, str]] = self._cache["inputs"]
+        return kept
 
     def _noted_tables(self, run_id: str) -> set[str]:
         if table_files.NOTED not in self.tags:
@@ -524,7 +548,8 @@ class RunSet:
         """A table that a run logged: ``mlflow.log_table``'s JSON, CSV or Parquet.
 
         Args:
-            path: of the artifact.
+            path: of the artifact; or the name of a data set that came from a file of this machine,
+                which is not read where a server says so.
             run_id: of this run; by default of every run that has it, oldest first, one after the
                 other with the run's id as first column, ``run_id``.
 
@@ -553,12 +578,18 @@ class RunSet:
         return pd.concat(parts, ignore_index=True)
 
     def _read_table(self, run_id: str, path: str, most_bytes: int) -> tuple[pd.DataFrame, int]:
-        if not path.lower().endswith(table_files.ENDINGS):
+        source = self._inputs.get(run_id, {}).get(path)
+        if not path.lower().endswith(table_files.ENDINGS) and source is None:
             endings = ", ".join(table_files.ENDINGS)
             raise QualiaError(f"{visible(path, 100)} is not opened: tables are {endings}")
-        content = self.read_artifact(run_id, path, most_bytes)
+        is_input = source is not None and path not in self.artifacts(run_id).paths
+        if source is not None and is_input:
+            content = self.source.read_input(source, most_bytes)
+        else:
+            content = self.read_artifact(run_id, path, most_bytes)
+        name = (table_files.input_path(source) if is_input else None) or path
         try:
-            return table_files.frame(path, content), len(content)
+            return table_files.frame(name, content), len(content)
         except ValueError as error:
             why = visible(str(error), 200)
             raise QualiaError(f"{visible(path, 100)} can't be read as a table: {why}") from error
@@ -573,7 +604,7 @@ class RunSet:
         often = self.logged.sum(axis=0)
         if len(often) and often.max() >= FEWEST_TO_SPLIT:
             return True
-        if any(self._noted_tables(str(run_id)) for run_id in self.tags.index):
+        if self._inputs or any(self._noted_tables(str(run_id)) for run_id in self.tags.index):
             return True
         newest = [str(one) for one in self.runs["started"].sort_values(kind="stable").index[::-1]]
         listed = self.listed(newest[:_LOOKED_AT])

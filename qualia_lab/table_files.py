@@ -84,6 +84,19 @@ def noted(tag: object) -> set[str]:
         return set()
 
 
+def input_path(source: object) -> str | None:
+    """The file that a data set came from, as MLflow notes it; None for one that is no table here.
+
+    MLflow notes ``{"uri": "/data/train.csv"}`` for a file of the machine that logged it.
+    """
+    try:
+        uri = json.loads(str(source))["uri"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    is_local = isinstance(uri, str) and ("://" not in uri or uri.startswith("file://"))
+    return uri if is_local and uri.lower().endswith(ENDINGS) and "\0" not in uri else None
+
+
 def numbers(values: Sequence[str]) -> list[Any]:
     """A column of CSV as numbers where every value that is there is one; empty is missing."""
     here = [value for value in values if value]

@@ -17,6 +17,7 @@ from qualia_lab.analysis.samples import NoSamples, Sample, Samples
 from qualia_lab.analysis.times import seconds, short, stamp
 from qualia_lab.errors import NotFoundError, QualiaError, UsageError, known_list
 from qualia_lab.model import FEWEST_TO_SPLIT, RunSet
+from qualia_lab.table_files import ENDINGS
 from qualia_lab.text import visible
 from qualia_lab.where import Where
 
@@ -42,7 +43,8 @@ class _Place:
 
     @property
     def words(self) -> tuple[str, ...]:
-        return tuple(_WORD.findall(self.path.rpartition(".")[0].lower()))
+        name = self.path.lower()
+        return tuple(_WORD.findall(name.rpartition(".")[0] if name.endswith(ENDINGS) else name))
 
     def rank(self, roles: Sequence[str]) -> int | None:
         """How far up its name stands among those that say so; None where it says nothing."""

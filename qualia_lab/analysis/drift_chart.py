@@ -43,8 +43,8 @@ def drift_chart(samples: Samples | Note) -> Figure | Note:
     for place, one in enumerate(shown, 1):
         axes = figure.add_subplot(rows, min(len(shown), _COLUMNS), place)
         (_number if one.feature.kind == "number" else _category)(axes, one)
-        dress(axes, f"{cut(one.feature.label, 30)}\n{_below(one)}")
-        axes.title.set_fontsize(9)
+        dress(axes, f"{cut(one.feature.label, 30)}\n{SAID[one.verdict]}")
+        axes.set_xlabel(_below(one), fontsize=8)
         axes.grid(False, axis="x" if one.feature.kind == "number" else "y")
     figure.suptitle(
         title, x=0.01, horizontalalignment="left", fontsize=11, color=INK, parse_math=False
@@ -66,8 +66,10 @@ def _title(found: list[Drift]) -> str:
 
 
 def _below(one: Drift) -> str:
-    by = f", {rough(one.wasserstein)} deviations" if one.wasserstein == one.wasserstein else ""
-    return f"{SAID[one.verdict]}: {one.distance:.0%} moved{by}"
+    parts = [f"{one.distance:.0%} moved"]
+    if one.wasserstein == one.wasserstein:
+        parts.append(f"{one.wasserstein:.2g} deviations")
+    return ", ".join(parts)
 
 
 def _number(axes: Axes, one: Drift) -> None:
@@ -129,4 +131,4 @@ def _category(axes: Axes, one: Drift) -> None:
     axes.set_yticks(places, labels, parse_math=False)
     axes.set_ylim(len(order) - 0.5, -0.5)
     if len(order) < len(names):
-        axes.set_xlabel(f"{len(order)} of {len(names):,} categories", fontsize=7)
+        axes.set_ylabel(f"{len(order)} of {len(names):,}", fontsize=7)

@@ -11,7 +11,7 @@ from qualia_lab.analysis.drifted import Drift, drifts
 from qualia_lab.analysis.features import Feature
 from qualia_lab.analysis.finding import Finding, Level, Severity
 from qualia_lab.analysis.found import Found
-from qualia_lab.analysis.labels import rough
+from qualia_lab.analysis.labels import chance, rough
 from qualia_lab.analysis.samples import NOTHING, Samples
 from qualia_lab.analysis.show import Note, Points
 from qualia_lab.analysis.telling import MUCH as MUCH_AUC
@@ -80,7 +80,7 @@ def _change(one: Change) -> Finding:
         level,
         f"{one.feature.label} has {fewer}{_WORDS[one.sort]}",
         f"{one.rows:,} of {one.of:,} rows, {one.rows / one.of:.1%}{before}{which}; "
-        f"p {one.q:.2g} adjusted",
+        f"p {chance(one.q)} adjusted",
     )
 
 
@@ -90,7 +90,7 @@ def evidence(one: Drift) -> str:
     index = ""
     if one.psi == one.psi:
         index = f", PSI {one.psi:.3g} ({one.psi_critical:.2g} by chance)"
-    return f"{one.distance:.1%} of the rows moved{by}; {one.test} p {one.q:.2g} adjusted{index}"
+    return f"{one.distance:.1%} of the rows moved{by}; {one.test} p {chance(one.q)} adjusted{index}"
 
 
 def drift_first_look(samples: Samples | Note) -> Points | Note:
@@ -137,7 +137,7 @@ def _how_sure(samples: Samples, tested: list[Drift], drifted: list[Drift]) -> st
         more = f" {slight:,} more are not by chance, but too small to matter." if slight else ""
         return (
             f"of the features called drifted, a twentieth may be false on average; the least sure "
-            f"is {weakest.feature.label}, p {weakest.q:.2g} adjusted ({sizes}).{more}"
+            f"is {weakest.feature.label}, p {chance(weakest.q)} adjusted ({sizes}).{more}"
         )
     slight = sum(one.verdict == "slight" for one in tested)
     if slight:

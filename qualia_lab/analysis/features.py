@@ -253,7 +253,7 @@ def category_texts(series: pd.Series[Any]) -> np.ndarray:
 def _category_text(value: Any) -> str | None:
     if isinstance(value, list | dict | np.ndarray | tuple | set):
         return repr(value)
-    return None if value is None or value != value or value is pd.NA else str(value)
+    return None if value is None or value is pd.NA or value != value else str(value)
 
 
 def aligned(reference: pd.Series[int], current: pd.Series[int]) -> tuple[list[str], np.ndarray]:

@@ -115,15 +115,21 @@ def two_shares(first: int, of_first: int, second: int, of_second: int) -> float:
     return chi_square(counts)[1]
 
 
-def beyond_p(beyond: int, rows: int, of_reference: int) -> float:
-    """The probability that so many of ``rows`` values, or more, lie above the highest of others.
+def all_in_one_p(rows: np.ndarray, of: int, other: int) -> np.ndarray:
+    """The probability that so many rows are all among the ``of`` of one sample by chance.
 
-    Of one continuous law, that the ``beyond`` highest of all values are of one sample alone is a
-    matter of order: it is drawn without replacement, rows / (rows + of_reference) for the first,
-    and so on (the law of exceedances, Gumbel and von Schelling 1950).
+    Of one law, which sample a row is in is a matter of drawing without replacement: of / (of +
+    other) for the first, and so on (for values beyond an extreme: the law of exceedances, Gumbel
+    and von Schelling 1950).
     """
-    place = np.arange(beyond)
-    return float(np.exp((np.log(rows - place) - np.log(rows + of_reference - place)).sum()))
+    from scipy import special
+
+    rows = np.asarray(rows, dtype="float64")
+    log = special.gammaln
+    with np.errstate(invalid="ignore"):
+        ways = log(of + 1) - log(of - rows + 1) - log(of + other + 1) + log(of + other - rows + 1)
+    found: np.ndarray = np.where(rows <= of, np.exp(np.where(rows <= of, ways, 0.0)), 0.0)
+    return found
 
 
 def _ranges(feature: Feature) -> list[Change]:
@@ -137,7 +143,7 @@ def _ranges(feature: Feature) -> list[Change]:
         rows = int(np.count_nonzero(out))
         if rows:
             name: Sort = "below" if sort == "below" else "above"
-            p = beyond_p(rows, len(new), len(old))
+            p = float(all_in_one_p(np.array(rows), len(new), len(old)))
             found.append(_change(feature, name, rows, len(new), 0, len(old), p, edge))
     return found
 
@@ -159,25 +165,30 @@ def _categories(feature: Feature) -> list[Change]:
         more = f", and {mine.sum() - _MOST_NAMED:,} more" if mine.sum() > _MOST_NAMED else ""
         name: Sort = "new" if sort == "new" else "vanished"
         of, of_other = (m, n) if sort == "new" else (n, m)
-        p = unseen_p(rows, of, counts[other])
+        p = new_categories_p(counts, here)
         found.append(_change(feature, name, rows, of, 0, of_other, p, named + more))
     return found
 
 
-def unseen_p(rows: int, of: int, counts: np.ndarray) -> float:
-    """How probable it is that so many of ``of`` rows have categories that a sample did not hold.
+def new_categories_p(counts: np.ndarray, here: int) -> float:
+    """How probable it is, of one law, that one sample has the categories of its own that it has.
 
-    A sample says how much it has not seen: about the share of its categories that it saw once
-    (Good 1953, The population frequencies of species), with a variance of (N1 + 2 N2) / n², for
-    N1 categories seen once and N2 seen twice of n rows. The rows found are held against that by
-    the normal law, with the variance of their own number added.
+    Two things are asked: whether its largest one is by chance in this sample alone, over as many
+    categories as there are; and whether there are more of them than chance spreads so, by
+    Poisson's law about the number expected (Le Cam 1960). The smaller probability counts, doubled.
+    In a small sample rare categories are missing as a rule, and this says so.
+
+    Args:
+        counts: 2 rows, a column a category.
+        here: the row of the sample whose own categories are judged.
     """
     from scipy import special
 
-    n = int(counts.sum())
-    if not n:
+    of, other = (int(counts[one].sum()) for one in (here, 1 - here))
+    own = (counts[here] > 0) & (counts[1 - here] == 0)
+    if not own.any() or not other:
         return 1.0
-    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
-    expected = of * once / n
-    variance = expected + of**2 * (once + 2 * twice) / n**2 + 1
-    return float(special.ndtr((expected - rows) / np.sqrt(variance)))
+    by_chance = all_in_one_p(counts.sum(axis=0), of, other)
+    largest = by_chance[own].min() * counts.shape[1]
+    number = float(special.pdtrc(int(own.sum()) - 1, by_chance.sum()))
+    return float(min(1.0, 2 * min(largest, number)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from qualia_lab.analysis.labels import chance
 from qualia_lab.analysis.samples import NOTHING, Samples
 from qualia_lab.analysis.show import Note, Report
 from qualia_lab.analysis.value_checks import Change, Sort, changes
@@ -27,8 +28,8 @@ def value_changes(samples: Samples | Note) -> Report | Note:
         A table for each kind of change that any feature has, the largest share first, 20 rows at
         most. ``now`` and ``before``: rows and their share of the current table and the reference;
         ``p adjusted``: how probable so many are by chance (``value_checks``: Fisher's or Pearson's
-        test for shares, Good's estimate of what a sample has not seen for categories, the law of
-        exceedances for ranges), adjusted over all changes (Benjamini and Hochberg).
+        test for shares, drawing without replacement for categories and ranges), adjusted over all
+        changes (Benjamini and Hochberg).
     """
     if isinstance(samples, Note):
         return NOTHING
@@ -52,7 +53,7 @@ def _table(found: Sequence[Change], sorts: tuple[Sort, ...]) -> pd.DataFrame:
     if sorts in (("missing",), ("infinite",)):
         columns["before"] = [_share(one.before, one.of_before) for one in found]
     columns["before" if vanished else "now"] = [_share(one.rows, one.of) for one in found]
-    columns["p adjusted"] = [f"{one.q:.2g}" for one in found]
+    columns["p adjusted"] = [chance(one.q) for one in found]
     columns["more than chance, and enough"] = ["yes" if one.matters else "" for one in found]
     if any(one.values for one in found):
         columns["which"] = [one.values for one in found]

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 from qualia_lab.errors import NotFoundError, UsageError, known_list
 from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo, RunSet, Selection
 from qualia_lab.text import visible
-from qualia_lab.tracking import frames, models, probe, schemas, selecting, session, traces, uris
+from qualia_lab.tracking import (
+    artifacts,
+    frames,
+    models,
+    probe,
+    schemas,
+    selecting,
+    session,
+    traces,
+    uris,
+)
 from qualia_lab.tracking.client import ClientReader
 from qualia_lab.tracking.http import HttpReader
 from qualia_lab.tracking.reader import Progress, Reader, unseen
@@ -173,6 +183,10 @@ class _Source:
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
         """As ``model.Source.history``."""
         return frames.history(self._reader.history(run_ids, metrics), run_ids)
+
+    def read_input(self, source: str, most_bytes: int) -> bytes:
+        """As ``model.Source.read_input``."""
+        return artifacts.input_content(self._client.tracking_uri, source, most_bytes)
 
     def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pd.DataFrame:
         """As ``model.Source.models``."""
