@@ -105,8 +105,7 @@ def _fitted(
         early_stopping=False,
         random_state=_SEED,
     )
-    weight = np.where(y == 1, (y == 0).sum(), (y == 1).sum()) / len(y)
-    model.fit(x[~held], y[~held], sample_weight=weight[~held])
+    model.fit(x[~held], y[~held])
     scores = model.predict_proba(x[held])[:, 1]
     auc, low, high = auc_interval(scores[y[held] == 0], scores[y[held] == 1])
     drops = _drops(model, x[held], y[held])
