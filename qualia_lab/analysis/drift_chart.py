@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qualia_lab.analysis.drifted import SAID, Drift, drifts, finite_sorted
-from qualia_lab.analysis.features import aligned
 from qualia_lab.analysis.labels import plain, rough
 from qualia_lab.analysis.samples import NOTHING, Samples
 from qualia_lab.analysis.scales import cut, window
@@ -120,7 +119,7 @@ def _thinned(values: np.ndarray) -> np.ndarray:
 
 
 def _category(axes: Axes, one: Drift) -> None:
-    names, counts = aligned(one.feature.reference.counts, one.feature.current.counts)
+    names, counts = one.feature.counts
     shares = counts / counts.sum(axis=1, keepdims=True)
     order = np.argsort(-np.abs(shares[0] - shares[1]), kind="stable")[:_MOST_BARS]
     order = order[np.argsort(-shares[0][order], kind="stable")]

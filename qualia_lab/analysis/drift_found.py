@@ -72,7 +72,7 @@ def _all(samples: Samples) -> Iterator[Finding]:
 def _change(one: Change) -> Finding:
     level: Level = "note"
     if one.matters:
-        level = "alarm" if abs(one.share) >= MUCH else "warning"
+        level = "alarm" if one.share >= MUCH else "warning"
     fewer = "fewer " if one.share < 0 else ""
     which = f" ({one.values})" if one.values else ""
     before = f", {one.before / one.of_before:.1%} before" if one.before and one.of_before else ""
@@ -130,6 +130,8 @@ def _answer(tested: list[Drift], drifted: list[Drift]) -> str:
 
 
 def _how_sure(samples: Samples, tested: list[Drift], drifted: list[Drift]) -> str:
+    if not tested:
+        return "nothing was compared; the reasons are above."
     sizes = f"{len(samples.reference.frame):,} and {len(samples.current.frame):,} {samples.of}"
     if drifted:
         weakest = max(drifted, key=lambda one: one.q)
@@ -197,10 +199,10 @@ def drift_coverage(samples: Samples | Note) -> Points | Note:
     compared = [one for one in found if one.verdict != "not compared"]
     kinds = {
         noun: sum(one.feature.kind == kind for one in compared)
-        for kind, noun in (("number", "numbers"), ("category", "categories"))
+        for kind, noun in (("number", "of numbers"), ("category", "of categories"))
     }
     counted = " and ".join(f"{count:,} {noun}" for noun, count in kinds.items() if count)
-    of = f" ({counted})" if counted else ""
+    of = f", {counted}" if counted else ""
     points = [("Compared", f"{len(compared):,} of {len(shared):,} columns of both tables{of}.")]
     why: dict[str, list[str]] = {}
     for one in found:

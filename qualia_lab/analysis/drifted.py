@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from qualia_lab.analysis.features import Feature, aligned
+from qualia_lab.analysis.features import Feature
 from qualia_lab.analysis.psi_law import psi_critical
 from qualia_lab.analysis.samples import NOTHING, Samples
 from qualia_lab.analysis.shift import (
@@ -132,15 +132,13 @@ def _numbers(feature: Feature) -> Drift:
     size = max(abs(float(x[0])), abs(float(x[-1])), abs(float(y[0])), abs(float(y[-1])))
     if size > _LARGE:
         x, y = x / size, y / size
-    counts = decile_counts(x, y)
     values = _few(x, y)
+    counts = decile_counts(x, y) if values is None else _at(x, y, values)
     distance, p = ks_test(x, y)
     statistic, test, rare = distance, "KS", 0
-    if values is not None:
-        kept, rare = pooled(_at(x, y, values))
-        if kept.shape[1] > 1:
-            statistic, p = chi_square(kept)
-            test = "chi-square"
+    kept, put = pooled(counts)
+    if values is not None and kept.shape[1] > 1:
+        (statistic, p), test, rare = chi_square(kept), "chi-square", put
     unit = deviation(x)
     return Drift(
         feature=feature,
@@ -184,7 +182,7 @@ def _at(x: np.ndarray, y: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _categories(feature: Feature) -> Drift:
-    _, counts = aligned(feature.reference.counts, feature.current.counts)
+    _, counts = feature.counts
     rows = (int(counts[0].sum()), int(counts[1].sum()))
     kept, rare = pooled(counts)
     if kept.shape[1] < 2:
@@ -193,7 +191,8 @@ def _categories(feature: Feature) -> Drift:
                 feature=feature, test="chi-square", statistic=0.0, distance=0.0, p=1.0,
                 jensen_shannon=0.0, rows=rows,
             )  # fmt: skip
-        why = f"{counts.shape[1]:,} categories in {sum(rows):,} rows, too rare to compare"
+        sizes = " and ".join(f"{one:,}" for one in rows)
+        why = f"{counts.shape[1]:,} categories, too many for {sizes} rows"
         return Drift(feature=feature, why_not=why, rows=rows)
     statistic, p = chi_square(kept)
     return Drift(
@@ -211,7 +210,7 @@ def _categories(feature: Feature) -> Drift:
 
 
 _COLUMNS = (
-    "kind", "verdict", "test", "statistic", "p", "p adjusted", "distance",
+    "kind", "verdict", "test, or why not", "statistic", "p", "p adjusted", "distance",
     "Wasserstein / deviation", "Jensen-Shannon", "PSI", "PSI by chance",
 )  # fmt: skip
 
@@ -225,21 +224,24 @@ def data_drift(samples: Samples | Note) -> pd.DataFrame | Note:
     Returns:
         A row a feature that both tables have, what drifted first and of that the largest
         ``distance`` first. ``test`` is Kolmogorov and Smirnov's for numbers (``shift.ks_test``) and
-        Pearson's chi-square for categories and for numbers of ten values or less, categories that
-        are expected less than five times put together (``shift.pooled``); ``p adjusted`` is over
+        Pearson's chi-square for categories and for numbers of ten values or less, those that are
+        expected less than five times put together (``shift.pooled``); ``p adjusted`` is over
         all features (``adjusted``). ``distance``, the share of rows that moved: the largest
         distance of the distribution functions of a number, the total variation of categories.
         ``Wasserstein / deviation``: how far a row moved on average, in standard deviations of the
         reference. ``Jensen-Shannon`` (0 to 1, base 2) and ``PSI`` over the reference's deciles, or
-        over categories; ``PSI by chance``: what it exceeds by chance in one of twenty samples of
-        this size (``psi_law.psi_critical``). ``verdict``: *drifted* where the adjusted p is at most
-        0.05 **and** a tenth of the rows moved (a twentieth, between categories) or the mean row by
-        a tenth of a deviation; *much* from a fifth, or half a deviation; *not by chance, but small*
-        where only the first holds.
+        over the categories or few values; ``PSI by chance``: what it exceeds by chance in one of
+        twenty samples of this size (``psi_law.psi_critical``). ``verdict``: *drifted* where the
+        adjusted p is at most 0.05 **and** a tenth of the rows moved (a twentieth, between
+        categories) or the mean row by a tenth of a deviation; *much* from a fifth, or half a
+        deviation; *not by chance, but small* where only the first holds. A note where the tables
+        share no column.
     """
     if isinstance(samples, Note):
         return NOTHING
     found = drifts(samples)
+    if not found:
+        return Note("The two tables share no column.")
     rows = [
         (
             one.feature.kind, SAID[one.verdict], one.test or one.why_not, one.statistic, one.p,

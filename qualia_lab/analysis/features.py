@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, count
 from numbers import Real
 from typing import Any, Literal
@@ -35,11 +35,14 @@ class Column:
     missing: int
     unbounded: int = 0
     zoneless: bool = False
+    _kept: dict[str, pd.Series[int]] = field(default_factory=dict, repr=False)
 
     @property
     def counts(self) -> pd.Series[int]:
-        """How often each category is there, by its text."""
-        return category_counts(self.values)
+        """How often each category is there, by its text; counted once."""
+        if "counts" not in self._kept:
+            self._kept["counts"] = category_counts(self.values)
+        return self._kept["counts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,6 +56,14 @@ class Feature:
     current: Column
     why_not: str = ""
     changed: str = ""
+    _kept: dict[str, tuple[list[str], np.ndarray]] = field(default_factory=dict, repr=False)
+
+    @property
+    def counts(self) -> tuple[list[str], np.ndarray]:
+        """The categories of both, those of the reference first, and their counts in 2 rows."""
+        if "counts" not in self._kept:
+            self._kept["counts"] = aligned(self.reference.counts, self.current.counts)
+        return self._kept["counts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -121,11 +121,14 @@ def decile_counts(x: np.ndarray, y: np.ndarray, bins: int = BINS) -> np.ndarray:
 
     A decile is the smallest value with at least that share of ``x`` at or below it (Hyndman and
     Fan's type 1), and belongs to the bin below it; the outer bins have no outer end. Where ties
-    make deciles equal there are fewer bins, and none that ``x`` leaves empty.
+    make deciles equal there are fewer bins, and none that ``x`` leaves empty; but where ``x`` is
+    constant there are three, below it, at it, and above.
     """
     places = np.ceil(np.arange(1, bins) * len(x) / bins).astype(int) - 1
     edges = np.unique(x[places])
     edges = edges[edges < x[-1]]
+    if not len(edges):
+        edges = np.array([np.nextafter(x[-1], -np.inf), x[-1]])
     upto = [np.searchsorted(one, edges, "right") for one in (x, y)]
     ends = zip(upto, (len(x), len(y)), strict=True)
     return np.array([np.diff(inner, prepend=0, append=end) for inner, end in ends])

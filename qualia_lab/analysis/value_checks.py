@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from qualia_lab.analysis.features import Feature, aligned
+from qualia_lab.analysis.features import Feature
 from qualia_lab.analysis.labels import number, plain
 from qualia_lab.analysis.samples import Samples
 from qualia_lab.analysis.shift import chi_square
@@ -50,8 +50,8 @@ class Change:
 
     @property
     def matters(self) -> bool:
-        """More than chance, and enough rows."""
-        return self.q <= LEVEL and abs(self.share) >= SOME[self.sort]
+        """More than chance, and enough rows more than before."""
+        return self.q <= LEVEL and self.share > 0 and self.share >= SOME[self.sort]
 
 
 def changes(samples: Samples) -> tuple[Change, ...]:
@@ -149,7 +149,7 @@ def _ranges(feature: Feature) -> list[Change]:
 
 
 def _categories(feature: Feature) -> list[Change]:
-    names, counts = aligned(feature.reference.counts, feature.current.counts)
+    names, counts = feature.counts
     n, m = (int(one) for one in counts.sum(axis=1))
     found = []
     for sort, here, other in (("new", 1, 0), ("vanished", 0, 1)):
