@@ -6,20 +6,34 @@ fetches the rest through the ``Source`` that it was given.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from qualia_lab import table_files
 from qualia_lab.directions import Direction, direction, is_system
+from qualia_lab.errors import NotFoundError, QualiaError
 from qualia_lab.seeds import is_seed
+from qualia_lab.text import visible
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
+
+# Listing is a request a run; beyond this it is left to what asks for one run.
+_MOST_LISTED = 50
+# A store that fails this often in a row is not asked on.
+_MOST_FAILURES = 3
+# Whether there are tables at all is looked up in so many runs, and only where nothing else tells.
+_LOOKED_AT = 10
+_LARGEST_TABLE, _LARGEST_TABLES = 500_000_000, 2_000_000_000
+# So many runs with one metric are enough to set the earlier ones against the later ones.
+FEWEST_TO_SPLIT = 10
 
 Answer = str | int | float | bool | None
 
@@ -119,6 +133,11 @@ class ArtifactList:
     problem: str = ""
     cut: bool = False
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """The path of each file."""
+        return frozenset(file.path for file in self.files)
+
     def tree(self) -> dict[str, Any]:
         """The files in their folders: ``name/`` maps to a folder's dict, ``name`` to a file."""
         root: dict[str, Any] = {}
@@ -129,6 +148,27 @@ class ArtifactList:
                 folder = folder.setdefault(f"{parent}/", {})
             folder[name] = file
         return root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """The files of runs, by run and path, and what there is to say of those that are not here."""
+
+    files: Mapping[str, Mapping[str, Artifact]]
+    told: tuple[str, ...]
+
+    def paths(self, endings: tuple[str, ...]) -> Counter[str]:
+        """In how many runs each path is that ends so."""
+        return Counter(
+            path
+            for files in self.files.values()
+            for path in files
+            if path.lower().endswith(endings)
+        )
+
+    def having(self, path: str) -> list[str]:
+        """The runs that have a file of that path."""
+        return [run_id for run_id, files in self.files.items() if path in files]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +228,9 @@ class Source(Protocol):
     def read_artifact(self, run_id: str, path: str, most_bytes: int) -> bytes:
         """The content of one file; raises ``QualiaError`` past ``most_bytes``."""
 
+    def read_input(self, source: str, most_bytes: int) -> bytes:
+        """The content of the file here that a data set came from; raises where it may not be."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunSet:
@@ -201,7 +244,8 @@ class RunSet:
         logged: whether a run logged a metric, in the shape of ``metrics``: it tells a NaN that was
             logged from a value that is absent.
         tags: a row a run, a column a tag, MLflow's own (``mlflow.*``) included.
-        datasets: a row an input: run_id, name, digest, context, source_type.
+        datasets: a row an input: run_id, name, digest, context, source_type, source (as MLflow
+            notes it, in JSON).
         better: metrics of which somebody said whether less ("min") or more ("max") is better; of
             the others their names tell, see ``direction``.
         loaded: how many of how many runs; ``coverage`` adds the histories fetched since.
@@ -297,6 +341,7 @@ class RunSet:
             "varied": any(self.params[name].nunique() > 1 for name in self.params.columns),
             "nested": bool(self.runs["parent"].isin(self.runs.index).any()),
             "system_metrics": any(is_system(name) for name in self.metric_names),
+            "two_samples": self._has_samples,
         }
         return frozenset(fact for fact, here in found.items() if here)
 
@@ -458,6 +503,158 @@ class RunSet:
             listed[run_id] = self.source.artifacts(run_id)
         return listed[run_id]
 
+    def listed(self, run_ids: Sequence[str]) -> Listed:
+        """The artifacts of the first 50 of these runs; one request a run, one after the other."""
+        files: dict[str, dict[str, Artifact]] = {}
+        problems: list[str] = []
+        failures = cut = 0
+        for run_id in run_ids[:_MOST_LISTED]:
+            try:
+                found = self.artifacts(run_id)
+            except QualiaError as error:
+                failures += 1
+                problems.append(str(error))
+                if failures == _MOST_FAILURES:
+                    break
+                continue
+            failures = 0
+            files[run_id] = {file.path: file for file in found.files}
+            cut += found.cut
+            problems += [found.problem] if found.problem else []
+        told = []
+        if len(files) < len(run_ids):
+            told.append(f"artifacts of {len(files):,} of {len(run_ids):,} runs listed")
+        if cut:
+            told.append(f"not all files of {_runs(cut)} listed")
+        if problems:
+            told.append(f"{_runs(len(problems))} not listed whole: {visible(problems[0], 200)}")
+        return Listed(files=files, told=tuple(told))
+
+    def tables(self) -> pd.DataFrame:
+        """The tables that these runs logged, looked up on first use.
+
+        A row a table, by start of the run, then by path: run_id, path, size (bytes; missing where
+        the folder was not listed), noted (whether MLflow notes it as logged by ``log_table``; a
+        file in JSON that it does not note may be something else), source (an artifact; or an input:
+        a data set that came from a file of this machine, whose name is the path). All noted tables
+        and inputs are here; CSV, Parquet and JSON files besides are looked for in up to 50 runs, of
+        more the 25 oldest and the 25 newest. ``attrs["left out"]`` says what was not looked at.
+        """
+        if "tables" not in self._cache:
+            self._cache["tables"] = self._tables()
+        found: pd.DataFrame = self._cache["tables"].copy()
+        return found
+
+    def _tables(self) -> pd.DataFrame:
+        import pandas as pd
+
+        order = [str(one) for one in self.runs["started"].sort_values(kind="stable").index]
+        half = _MOST_LISTED // 2
+        ends = order if len(order) <= _MOST_LISTED else [*order[:half], *order[-half:]]
+        listed = self.listed(ends)
+        rows: list[tuple[str, str, int | None, bool, str]] = []
+        for run_id in order:
+            files = listed.files.get(run_id, {})
+            noted = self._noted_tables(run_id)
+            paths = {one for one in (*files, *noted) if one.lower().endswith(table_files.ENDINGS)}
+            # A note outlives the file.
+            gone = noted - set(files) if run_id in listed.files else set()
+            for path in sorted(paths - gone):
+                size = files[path].size if path in files else None
+                rows.append((run_id, path, size, path in noted, "artifact"))
+            inputs = sorted(set(self._inputs.get(run_id, ())) - paths)
+            rows += [(run_id, name, None, False, "input") for name in inputs]
+        found = pd.DataFrame(rows, columns=["run_id", "path", "size", "noted", "source"])
+        found = found.astype({"size": "Int64", "noted": "bool"})
+        unseen = len(order) - len(ends)
+        told = [f"files of {unseen:,} of {len(order):,} runs not looked at"] if unseen else []
+        found.attrs["left out"] = [*listed.told, *told]
+        return found
+
+    @property
+    def _inputs(self) -> dict[str, dict[str, str]]:
+        """The data sets that came from a file which may hold a table: run id, name -> source."""
+        if "inputs" not in self._cache:
+            found: dict[str, dict[str, str]] = {}
+            columns = [self.datasets[one] for one in ("run_id", "name", "source")]
+            for run_id, name, source in zip(*columns, strict=True):
+                if table_files.input_path(source) is not None:
+                    found.setdefault(str(run_id), {})[str(name)] = str(source)
+            self._cache["inputs"] = found
+        kept: dict[str, dict[str, str]] = self._cache["inputs"]
+        return kept
+
+    def _noted_tables(self, run_id: str) -> set[str]:
+        if table_files.NOTED not in self.tags:
+            return set()
+        return table_files.noted(self.tags.at[run_id, table_files.NOTED])
+
+    def table(self, path: str, run_id: str | None = None) -> pd.DataFrame:
+        """A table that a run logged: ``mlflow.log_table``'s JSON, CSV or Parquet.
+
+        Args:
+            path: of the artifact; or the name of a data set that came from a file of this machine,
+                which is not read where a server says so.
+            run_id: of this run; by default of every run that has it, oldest first, one after the
+                other with the run's id as first column, ``run_id``.
+
+        Returns:
+            The whole of it, read as ``table_files.frame`` says. A file has at most 500 MB, all
+            together 2 GB.
+
+        Raises:
+            NotFoundError: no run has it.
+            QualiaError: it can't be read, or is no table; the reason is said.
+        """
+        import pandas as pd
+
+        if run_id is not None:
+            return self._read_table(run_id, path, _LARGEST_TABLE)[0]
+        known = self.tables()
+        having = [str(one) for one in known.loc[known["path"] == path, "run_id"]]
+        if not having:
+            raise NotFoundError(f"no run has a table {visible(path, 100)}")
+        parts, left = [], _LARGEST_TABLES
+        for one in having:
+            part, size = self._read_table(one, path, min(_LARGEST_TABLE, left))
+            left -= size
+            names = ["run_id", *(name for name in part.columns if name != "run_id")]
+            parts.append(part.assign(run_id=one)[names])
+        return pd.concat(parts, ignore_index=True)
+
+    def _read_table(self, run_id: str, path: str, most_bytes: int) -> tuple[pd.DataFrame, int]:
+        source = self._inputs.get(run_id, {}).get(path)
+        if not path.lower().endswith(table_files.ENDINGS) and source is None:
+            endings = ", ".join(table_files.ENDINGS)
+            raise QualiaError(f"{visible(path, 100)} is not opened: tables are {endings}")
+        is_input = source is not None and path not in self.artifacts(run_id).paths
+        if source is not None and is_input:
+            content = self.source.read_input(source, most_bytes)
+        else:
+            content = self.read_artifact(run_id, path, most_bytes)
+        name = (table_files.input_path(source) if is_input else None) or path
+        try:
+            return table_files.frame(name, content), len(content)
+        except ValueError as error:
+            why = visible(str(error), 200)
+            raise QualiaError(f"{visible(path, 100)} can't be read as a table: {why}") from error
+
+    @property
+    def _has_samples(self) -> bool:
+        """Whether there may be two samples to compare: tables, or enough runs with a metric.
+
+        What the runs carry tells at no cost. Only where it does not, the files of up to ten runs
+        are listed, the newest first.
+        """
+        often = self.logged.sum(axis=0)
+        if len(often) and often.max() >= FEWEST_TO_SPLIT:
+            return True
+        if self._inputs or any(self._noted_tables(str(run_id)) for run_id in self.tags.index):
+            return True
+        newest = [str(one) for one in self.runs["started"].sort_values(kind="stable").index[::-1]]
+        listed = self.listed(newest[:_LOOKED_AT])
+        return bool(listed.paths(table_files.ENDINGS))
+
     def read_artifact(self, run_id: str, path: str, most_bytes: int = 20_000_000) -> bytes:
         """The bytes of one artifact.
 
@@ -507,6 +704,12 @@ FACTS: Mapping[str, Fact] = {
     "system_metrics": Fact(
         missing="None of these runs logged what the machine did.",
         how="mlflow.enable_system_metrics_logging(), with psutil installed",
+    ),
+    "two_samples": Fact(
+        missing="There are no two samples to compare: no table (CSV, Parquet, mlflow.log_table) is "
+        f"noted by these runs or among the files of the {_LOOKED_AT} newest, and less than "
+        f"{FEWEST_TO_SPLIT} logged the same metric.",
+        how='mlflow.log_table(frame, "reference.json") and mlflow.log_table(frame, "current.json")',
     ),
     "datasets": Fact(
         missing="None of these runs logged a data set.",
@@ -583,3 +786,7 @@ class Cell:
     source: str
     tags: tuple[str, ...] = ()
     section: str = ""
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{'' if count == 1 else 's'}"

@@ -22,13 +22,14 @@ from stores import Run, curve, fill, run_id
 from qualia_lab import ArtifactExplorer, analysis
 from qualia_lab.analysis.artifacts import compare_images, list_artifacts, listed
 from qualia_lab.analysis.images import Picture, image_name
-from qualia_lab.analysis.logged_tables import NoTableError, parsed
+from qualia_lab.analysis.logged_tables import parsed
 from qualia_lab.analysis.show import Note, Report
 from qualia_lab.analysis.styles import run_styles
 from qualia_lab.analysis.tables import compare_tables
 from qualia_lab.analysis.texts import Preformatted, compare_texts
 from qualia_lab.errors import NotFoundError, ServerError
 from qualia_lab.model import ArtifactList, Query, RunSet
+from qualia_lab.table_files import NoTableError
 
 NAN = float("nan")
 Files = dict[str, bytes | str]

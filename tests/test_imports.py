@@ -21,7 +21,7 @@ PACKAGE = "qualia_lab"
 # Which rooms a room may import; "cli -> demo, notebook -> tracking, analysis -> model -> errors".
 BASE = {
     *("directions", "errors", "model", "moments", "prices"),
-    *("secrets", "seeds", "text", "where"),
+    *("secrets", "seeds", "table_files", "text", "where"),
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "text": set(),
@@ -31,7 +31,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "moments": {"errors", "text"},
     "prices": {"errors", "text"},
     "seeds": set(),
-    "model": {"directions", "errors", "seeds", "text"},
+    "table_files": set(),
+    "model": {"directions", "errors", "seeds", "table_files", "text"},
     "where": {"directions", "errors", "model", "moments", "text"},
     "analysis": BASE,
     "tracking": BASE,

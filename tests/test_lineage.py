@@ -51,7 +51,7 @@ def using(store: Path, data: Sequence[Sequence[Data]]) -> RunSet:
     """A run for each list of data sets."""
     runs = load(store, [{} for _ in data])
     rows = [
-        (run_id(number), name, digest, context or None, "local")
+        (run_id(number), name, digest, context or None, "local", "{}")
         for number, mine in enumerate(data)
         for name, digest, context in mine
     ]
@@ -299,8 +299,8 @@ def test_at_most_twelve_runs_have_a_column(empty_store: Path) -> None:
 def test_nothing_hostile_is_active(text: str, empty_store: Path) -> None:
     tags = dict.fromkeys((COMMIT, BRANCH, DIRTY, DIFF, REPO, SOURCE), text)
     runs = load(empty_store, [tags, {COMMIT: "c"}])
-    data = [(one, text, text, text, text) for one in runs.runs.index]
-    data.append((data[0][0], text, "other", text, text))
+    data = [(one, text, text, text, text, text) for one in runs.runs.index]
+    data.append((data[0][0], text, "other", text, text, text))
     runs = replace(runs, datasets=pd.DataFrame(data, columns=list(runs.datasets.columns)))
     for shown in (code_versions(runs), datasets(runs), dataset_warning(runs)):
         assert shown is not None

@@ -2,6 +2,7 @@
 from .artifacts import compare_images as compare_images
 from .artifacts import list_artifacts as list_artifacts
 from .bands import group_curves as group_curves
+from .choice import two_samples as two_samples
 from .comparison import compare_metrics as compare_metrics
 from .comparison import default_baseline as default_baseline
 from .comparison import differences as differences
@@ -11,6 +12,12 @@ from .curves import metric_curves as metric_curves
 from .curves import value_at as value_at
 from .differing import differing_params as differing_params
 from .differing import what_differs as what_differs
+from .drift_chart import drift_chart as drift_chart
+from .drift_found import drift_coverage as drift_coverage
+from .drift_found import drift_findings as drift_findings
+from .drift_found import drift_first_look as drift_first_look
+from .drift_windows import drift_heat_map as drift_heat_map
+from .drifted import data_drift as data_drift
 from .failed import failure_note as failure_note
 from .failed import failures as failures
 from .finding import Finding as Finding
@@ -54,9 +61,12 @@ from .summary import overview as overview
 from .system import system_metrics as system_metrics
 from .system import system_table as system_table
 from .tables import compare_tables as compare_tables
+from .telling import classifier_chart as classifier_chart
+from .telling import two_sample_classifier as two_sample_classifier
 from .texts import compare_texts as compare_texts
 from .trends import best_so_far as best_so_far
 from .trends import trend as trend
+from .value_tables import value_changes as value_changes
 from .watch_alerts import alert_note as alert_note
 from .watch_alerts import alert_table as alert_table
 from .watch_charts import performance_chart as performance_chart

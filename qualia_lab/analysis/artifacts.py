@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import pandas as pd
 
@@ -23,18 +21,13 @@ from qualia_lab.analysis.labels import how_large, number, plain, run_labels
 from qualia_lab.analysis.show import Note
 from qualia_lab.analysis.styles import OTHERS, run_styles
 from qualia_lab.analysis.values import best_order
-from qualia_lab.errors import QualiaError
-from qualia_lab.model import Artifact, RunSet
+from qualia_lab.model import Artifact, Listed, RunSet
+from qualia_lab.table_files import NOTED, noted
 from qualia_lab.text import visible
 
-# Listing is a request a run; beyond this it is left to the run's own section.
-_MOST_LISTED = 50
-# A store that fails this often in a row is not asked on.
-_MOST_FAILURES = 3
 _MOST_COLUMNS, _MOST_PATHS = 6, 4
 _SHEET_WIDTH, _WIDEST, _SHEET_BYTES = 1400, 420, 160_000
 _MOST_LISTED_PATHS = 200
-_NOTED = "mlflow.loggedArtifacts"
 _KINDS = {
     "image": (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".tif", ".tiff"),
     "table": (".csv", ".tsv", ".parquet", ".arrow", ".feather", ".xlsx"),
@@ -48,63 +41,14 @@ _KINDS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """The files of runs, by run and path, and what there is to say of those that are not here."""
-
-    files: Mapping[str, Mapping[str, Artifact]]
-    told: tuple[str, ...]
-
-    def paths(self, endings: tuple[str, ...]) -> Counter[str]:
-        """In how many runs each path is that ends so."""
-        return Counter(
-            path
-            for files in self.files.values()
-            for path in files
-            if path.lower().endswith(endings)
-        )
-
-    def having(self, path: str) -> list[str]:
-        """The runs that have a file of that path."""
-        return [run_id for run_id, files in self.files.items() if path in files]
-
-
 def listed(runs: RunSet, run_ids: Iterable[str]) -> Listed:
     """The artifacts of the first 50 of these runs; one request a run, one after the other."""
-    order = list(run_ids)
-    files: dict[str, dict[str, Artifact]] = {}
-    problems: list[str] = []
-    failures = cut = 0
-    for run_id in order[:_MOST_LISTED]:
-        try:
-            found = runs.artifacts(run_id)
-        except QualiaError as error:
-            failures += 1
-            problems.append(str(error))
-            if failures == _MOST_FAILURES:
-                break
-            continue
-        failures = 0
-        files[run_id] = {file.path: file for file in found.files}
-        cut += found.cut
-        problems += [found.problem] if found.problem else []
-    told = []
-    if len(files) < len(order):
-        told.append(f"artifacts of {len(files):,} of {len(order):,} runs listed")
-    if cut:
-        told.append(f"not all files of {how_many(cut)} listed")
-    if problems:
-        told.append(f"{how_many(len(problems))} not listed whole: {plain(problems[0], 200)}")
-    return Listed(files=files, told=tuple(told))
+    return runs.listed(list(run_ids))
 
 
 def noted_tables(runs: RunSet, run_id: str) -> set[str]:
     """The paths of a run that MLflow notes as tables, in a tag that anybody can write."""
-    try:
-        entries = json.loads(str(runs.tags.at[run_id, _NOTED]))
-        return {one["path"] for one in entries if one["type"] == "table"}
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return set()
+    return noted(runs.tags.at[run_id, NOTED]) if NOTED in runs.tags else set()
 
 
 def list_artifacts(runs: RunSet) -> pd.DataFrame:

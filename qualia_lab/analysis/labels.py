@@ -114,6 +114,11 @@ def rough(value: float) -> str:
     return number(value) if whole else number(float(f"{value:.3g}"))
 
 
+def chance(p: float) -> str:
+    """A probability with two significant digits; below 1e-12 just that, as no law is so exact."""
+    return "< 1e-12" if p < 1e-12 else f"{p:.2g}"
+
+
 def with_spread(mean: float, spread: float) -> str:
     """``mean ± spread``: the spread with two significant digits, the mean to the same place."""
     if not (math.isfinite(mean) and math.isfinite(spread)) or spread <= 0:

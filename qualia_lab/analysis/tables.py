@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from qualia_lab.analysis.artifacts import Listed, how_many, left_out, listed, noted_tables, which
+from qualia_lab.analysis.artifacts import how_many, left_out, listed, noted_tables, which
 from qualia_lab.analysis.labels import plain, run_labels
-from qualia_lab.analysis.logged_tables import ENDINGS, NoTableError, Table, parsed
+from qualia_lab.analysis.logged_tables import Table, parsed
 from qualia_lab.analysis.show import Note, Report
 from qualia_lab.analysis.values import best_order
 from qualia_lab.errors import NotFoundError, QualiaError, known_list
-from qualia_lab.model import RunSet
+from qualia_lab.model import Listed, RunSet
+from qualia_lab.table_files import ENDINGS, NoTableError
 from qualia_lab.text import visible
 
 _MOST_BYTES, _MOST_BYTES_IN_ALL = 5_000_000, 20_000_000

@@ -115,15 +115,16 @@ class NotebookGenerator:
         self, kind: Kind, lacking: Sequence[PlannedSection], common: Mapping[str, Any]
     ) -> Iterator[Cell]:
         """One cell for all sections that this data can't fill, in the place of the last of them:
-        a heading each would bury what is there."""
+        a heading each would bury what is there. Those that lack the same are said together."""
+        headings: dict[tuple[str, ...], list[str]] = {}
+        for planned in lacking:
+            headings.setdefault(planned.lacks, []).append(self._heading(kind, planned.section))
         absent = [
             {
-                "heading": self._heading(kind, planned.section),
-                "facts": [
-                    {"missing": FACTS[one].missing, "how": FACTS[one].how} for one in planned.lacks
-                ],
+                "headings": names,
+                "facts": [{"missing": FACTS[one].missing, "how": FACTS[one].how} for one in lacks],
             }
-            for planned in lacking
+            for lacks, names in headings.items()
         ]
         yield from self._rendered(kind, _MISSING, "missing", {**common, "absent": absent})
 

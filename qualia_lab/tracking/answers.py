@@ -98,6 +98,7 @@ def _datasets(runs: Sequence[Json]) -> list[tuple[Any, ...]]:
             one = entry["dataset"]
             tags = {tag["key"]: tag.get("value") for tag in entry.get("tags", [])}
             context = tags.get(_CONTEXT) or None
-            row = (one["name"], one["digest"], context, one.get("source_type", ""))
+            source = (one.get("source_type", ""), one.get("source", ""))
+            row = (one["name"], one["digest"], context, *source)
             rows.append((info(run)["run_id"], *row))
     return rows

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from qualia_lab import table_files
 from qualia_lab.errors import NotAllowedError, NotFoundError, QualiaError
 from qualia_lab.model import Artifact, ArtifactList
 from qualia_lab.text import visible, whole
@@ -101,6 +102,31 @@ def content(
         # A file of a sub-folder lands in the folder itself.
         copy = client().download_artifacts(run_id, entry.path, folder)
         return _read(Path(folder), Path(os.path.relpath(copy, folder)).as_posix(), most_bytes)
+
+
+def input_content(tracking_uri: str, source: str, most_bytes: int) -> bytes:
+    """The bytes of a file of this machine that a data set of a run came from.
+
+    A server can't name a file of this machine, and nothing is fetched from elsewhere.
+
+    Args:
+        tracking_uri: of the store that holds the run.
+        source: as MLflow notes it, in JSON; see ``table_files.input_path``.
+        most_bytes: as for ``content``.
+
+    Raises:
+        NotAllowedError, NotFoundError, QualiaError: as ``content``.
+    """
+    where = table_files.input_path(source)
+    if where is None:
+        raise NotAllowedError(f"the data set is no file that is read: {visible(source, 100)}")
+    if uris.store_type(tracking_uri) == "http":
+        raise NotAllowedError(
+            "the server names a file of this machine as a data set, which is not read"
+        )
+    path = Path(url2pathname(urlsplit(where).path)) if where.startswith("file:") else Path(where)
+    path = path.absolute()
+    return _read(path.parent, path.name, most_bytes)
 
 
 def _refused(tracking_uri: str, artifact_uri: str) -> str:

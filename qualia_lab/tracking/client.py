@@ -335,10 +335,11 @@ def _long(runs: Sequence[Any], what: str) -> Iterator[tuple[str, str, Any]]:
             yield run.info.run_id, key, value
 
 
-def _datasets(runs: Sequence[Any]) -> Iterator[tuple[str, str, str, str | None, str]]:
+def _datasets(runs: Sequence[Any]) -> Iterator[tuple[str | None, ...]]:
     for run in runs:
         for entry in run.inputs.dataset_inputs if run.inputs else []:
             tags = {tag.key: tag.value for tag in entry.tags}
             one = entry.dataset
             context = tags.get("mlflow.data.context") or None
-            yield run.info.run_id, one.name, one.digest, context, one.source_type
+            source = (one.source_type, one.source)
+            yield (run.info.run_id, one.name, one.digest, context, *source)

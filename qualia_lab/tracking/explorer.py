@@ -20,6 +20,7 @@ from qualia_lab.model import (
 )
 from qualia_lab.text import visible
 from qualia_lab.tracking import (
+    artifacts,
     assessments,
     frames,
     models,
@@ -192,6 +193,10 @@ class _Source:
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
         """As ``model.Source.history``."""
         return frames.history(self._reader.history(run_ids, metrics), run_ids)
+
+    def read_input(self, source: str, most_bytes: int) -> bytes:
+        """As ``model.Source.read_input``."""
+        return artifacts.input_content(self._client.tracking_uri, source, most_bytes)
 
     def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pd.DataFrame:
         """As ``model.Source.models``."""

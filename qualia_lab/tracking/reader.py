@@ -40,6 +40,7 @@ DATASETS = {
     "digest": "string",
     "context": "string",
     "source_type": "string",
+    "source": "string",
 }
 POINTS = {
     "run_id": "string",

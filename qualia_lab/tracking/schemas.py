@@ -47,7 +47,7 @@ TABLES = {
 
 # What came with 2.4 (7f2a7d5fae7d); before, no data set could be logged.
 DATASET_TABLES = {
-    "datasets": {"dataset_uuid", "name", "digest", "dataset_source_type"},
+    "datasets": {"dataset_uuid", "name", "digest", "dataset_source_type", "dataset_source"},
     "inputs": {"input_uuid", "source_type", "source_id", "destination_type", "destination_id"},
     "input_tags": {"input_uuid", "name", "value"},
 }

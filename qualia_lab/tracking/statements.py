@@ -129,6 +129,7 @@ def select_inputs(chunk: list[str] | None) -> Select[Any]:
             datasets.c.digest,
             sa.func.coalesce(tags.c.value, ""),
             datasets.c.dataset_source_type,
+            datasets.c.dataset_source,
         )
         .join_from(inputs, datasets, datasets.c.dataset_uuid == inputs.c.source_id)
         .outerjoin(tags, is_context)

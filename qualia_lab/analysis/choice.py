@@ -1,0 +1,348 @@
+"""Which two samples are compared: by the names of tables, by the order of runs, or as asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from qualia_lab.analysis.artifacts import how_many
+from qualia_lab.analysis.labels import find_run, plain, run_labels
+from qualia_lab.analysis.metric_sample import earlier_and_later, of_runs
+from qualia_lab.analysis.samples import NoSamples, Sample, Samples
+from qualia_lab.analysis.times import seconds, short, stamp
+from qualia_lab.errors import NotFoundError, QualiaError, UsageError, known_list
+from qualia_lab.model import FEWEST_TO_SPLIT, RunSet
+from qualia_lab.table_files import ENDINGS
+from qualia_lab.text import visible
+from qualia_lab.where import Where
+
+# What a table is, by a word of its name; the earlier words count more.
+_REFERENCE = ("reference", "ref", "baseline", "train", "training", "expected")
+_CURRENT = ("current", "production", "prod", "serving", "live", "latest", "test")
+_WORD = re.compile(r"[a-z]+")
+_MOST_WINDOWS = 24
+_MOST_NAMED = 4
+_HOW = (
+    'To log them: mlflow.log_table(frame, "reference.json") and '
+    'mlflow.log_table(frame, "current.json") in one run, or a table of one name in several runs.'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A table of a run; ``noted`` by MLflow as such."""
+
+    run_id: str
+    path: str
+    noted: bool
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        name = self.path.lower()
+        return tuple(_WORD.findall(name.rpartition(".")[0] if name.endswith(ENDINGS) else name))
+
+    def rank(self, roles: Sequence[str]) -> int | None:
+        """How far up its name stands among those that say so; None where it says nothing."""
+        return min((roles.index(one) for one in self.words if one in roles), default=None)
+
+    def rest(self, roles: Sequence[str]) -> tuple[str, ...]:
+        return tuple(one for one in self.words if one not in roles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """Two tables, why these, and those between in time, oldest first."""
+
+    reference: _Place
+    current: _Place
+    why: str
+    between: tuple[_Place, ...] = ()
+
+
+def two_samples(
+    runs: RunSet,
+    reference: str | None = None,
+    current: str | None = None,
+    table: str | None = None,
+) -> Samples | NoSamples:
+    """What to compare with what, found among the tables that runs logged; it says what it chose.
+
+    In this order: (a) the newest table that is called current, production, prod, serving, live,
+    latest or test, against one called reference, baseline, train, training or expected, of the same
+    run or else the newest there is; (b) the table of one path that most runs logged: of the
+    oldest run against that of the newest; (c) without tables, the metrics and params of the
+    earlier half of ten runs or more against those of the later half.
+
+    Args:
+        runs: the runs.
+        reference: which table or runs to compare with: ``RUN:path``, a run (an id, its beginning,
+            or a name), a path, or a condition on runs such as ``params.stage == "old"`` (see
+            ``where.Where``), whose metrics and params then are the sample.
+        current: the other one, in the same ways. One given alone is set against what goes with it.
+        table: the path of the table, where several could be meant.
+
+    Returns:
+        Both samples; or a note that says what is missing, where it was looked for, and how to log
+        it.
+
+    Raises:
+        NotFoundError: what was asked for is not there; what is, is listed.
+    """
+    asked = (reference, current)
+    conditions = [one for one in asked if one and _is_condition(runs, one)]
+    if conditions:
+        return _groups(runs, reference, current)
+    known = runs.tables()
+    places = [
+        _Place(run_id=str(run_id), path=str(path), noted=bool(noted))
+        for run_id, path, noted in zip(known["run_id"], known["path"], known["noted"], strict=True)
+    ]
+    told = list(known.attrs["left out"])
+    pair: _Pair | None
+    if any(asked) or table:
+        pair = _asked(runs, places, reference, current, table)
+    else:
+        pair = _by_name(places) or _over_runs(places)
+    if pair is None:
+        return earlier_and_later(runs) or _nothing(runs, places, told)
+    try:
+        return _loaded(runs, places, pair, told)
+    except QualiaError as error:
+        return NoSamples(
+            f"The tables to compare can't be read: {error}\nOthers can be named as reference and "
+            f"current: RUN:path. {_others(runs, places)}"
+        )
+
+
+def _is_condition(runs: RunSet, which: str) -> bool:
+    """Whether it is no name of a run or table, but a condition that can be read as one."""
+    try:
+        Where(which)
+    except UsageError:
+        return False
+    return bool(re.search(r"[=<>(]", which)) and which not in set(runs.runs["name"])
+
+
+def _groups(runs: RunSet, reference: str | None, current: str | None) -> Samples:
+    if not (reference and current):
+        raise UsageError(
+            "a condition on runs needs another one to be compared with",
+            hint="Give both reference and current.",
+        )
+    first, second = (of_runs(runs, Where(one).matching(runs), one) for one in (reference, current))
+    told = (
+        ("Reference", f"{first.name}."),
+        ("Current", f"{second.name}."),
+        ("Chosen", "as asked for, by conditions on runs; a row is a run."),
+    )
+    return Samples(reference=first, current=second, told=told, of="runs")
+
+
+def _by_name(places: Sequence[_Place]) -> _Pair | None:
+    """The newest table called current, with the reference that is nearest to it."""
+    roles = [(one, one.rank(_REFERENCE), one.rank(_CURRENT)) for one in places]
+    references = [one for one, first, second in roles if first is not None and second is None]
+    currents = [one for one, first, second in roles if first is None and second is not None]
+    if not (currents and references):
+        return None
+    like = {one.rest(_REFERENCE) for one in references}
+    fitting = [one for one in currents if one.rest(_CURRENT) in like] or currents
+    newest = fitting[-1].run_id
+    mine = [one for one in fitting if one.run_id == newest]
+    best = min(mine, key=lambda one: one.rank(_CURRENT) or 0)
+    rest = best.rest(_CURRENT)
+    series = [one for one in currents if one.rest(_CURRENT) == rest]
+    current = [one for one in series if one.run_id == newest][-1]
+    same = [one for one in references if one.run_id == newest]
+    near = sorted(
+        same or references[::-1],
+        key=lambda one: (one.rest(_REFERENCE) != rest, one.rank(_REFERENCE) or 0),
+    )
+    why = "their names say so; the newest run that has one called so"
+    if not same:
+        why = "their names say so; the newest of each, since no run has both"
+    between = tuple(one for one in series[: series.index(current)] if one != near[0])
+    return _Pair(reference=near[0], current=current, why=why, between=between)
+
+
+def _over_runs(places: Sequence[_Place], path: str | None = None) -> _Pair | None:
+    """The table that most runs have: of the oldest run against the newest."""
+    usable = [one for one in places if one.noted or not one.path.lower().endswith(".json")]
+    having: dict[str, list[_Place]] = {}
+    for one in places if path else usable:
+        having.setdefault(one.path, []).append(one)
+    if path:
+        having = {path: having.get(path, [])}
+    shared = {name: found for name, found in having.items() if len(found) > 1}
+    if not shared:
+        return None
+    chosen = min(shared, key=lambda name: (-len(shared[name]), name))
+    first, *between, last = shared[chosen]
+    why = f"{how_many(len(shared[chosen]))} logged it: the oldest against the newest"
+    return _Pair(reference=first, current=last, why=why, between=tuple(between))
+
+
+def _asked(
+    runs: RunSet,
+    places: Sequence[_Place],
+    reference: str | None,
+    current: str | None,
+    table: str | None,
+) -> _Pair:
+    """The tables that were asked for; what was left open follows from what was not."""
+    if table is not None and not any(one.path == table for one in places):
+        raise _unknown(table, places)
+    if not (reference or current):
+        pair = _over_runs(places, table)
+        if pair is None:
+            raise NotFoundError(
+                f"one run alone has {visible(str(table), 100)}, which makes nothing to compare",
+                hint="Give reference and current: RUN:path.",
+            )
+        return pair
+    first = _meant(runs, places, reference, table, _REFERENCE) if reference else None
+    second = _meant(runs, places, current, table, _CURRENT) if current else None
+    first = first or _partner(places, second, _REFERENCE)
+    second = second or _partner(places[::-1], first, _CURRENT)
+    between = _betweens(places, first, second)
+    return _Pair(reference=first, current=second, why="as asked for", between=between)
+
+
+def _partner(places: Sequence[_Place], one: _Place | None, roles: Sequence[str]) -> _Place:
+    """What goes with a table: called so in its run, else of its path in another, else called so."""
+    others = [other for other in places if other != one]
+    called = [other for other in others if other.rank(roles) is not None]
+    if one is not None:
+        called = [other for other in called if other.run_id == one.run_id] or [
+            *(other for other in others if other.path == one.path),
+            *called,
+        ]
+    if not called:
+        path = "" if one is None else plain(one.path, 100)
+        raise NotFoundError(f"no table goes with {path}", hint="Give both: RUN:path.")
+    return called[0]
+
+
+def _betweens(places: Sequence[_Place], first: _Place, second: _Place) -> tuple[_Place, ...]:
+    """The tables of the path of the current one that lie between the two."""
+    ends = sorted((places.index(first), places.index(second)))
+    return tuple(one for one in places[ends[0] + 1 : ends[1]] if one.path == second.path)
+
+
+def _meant(
+    runs: RunSet, places: Sequence[_Place], which: str, table: str | None, roles: Sequence[str]
+) -> _Place:
+    """The table that somebody means by ``RUN:path``, a run, or a path."""
+    of_path = [one for one in places if one.path == which]
+    if of_path:
+        return of_path[0] if roles is _REFERENCE else of_path[-1]
+    run, colon, path = which.partition(":")
+    if colon and path:
+        run_id = find_run(runs, run)
+        found = [one for one in places if (one.run_id, one.path) == (run_id, path)]
+        if not found:
+            raise _unknown(path, [one for one in places if one.run_id == run_id])
+        return found[0]
+    run_id = find_run(runs, which)
+    mine = [one for one in places if one.run_id == run_id and table in (None, one.path)]
+    if not mine:
+        raise NotFoundError(f"the run {visible(which, 60)} logged no table", hint=_HOW)
+    return min(mine, key=lambda one: (_or_last(one.rank(roles)), not one.noted, one.path))
+
+
+def _or_last(rank: int | None) -> int:
+    return len(_REFERENCE) + len(_CURRENT) if rank is None else rank
+
+
+def _unknown(path: str, places: Iterable[_Place]) -> NotFoundError:
+    known = dict.fromkeys(one.path for one in places)
+    return NotFoundError(f"no run has a table {visible(path, 100)}", hint=known_list(path, known))
+
+
+def _loaded(
+    runs: RunSet, places: Sequence[_Place], pair: _Pair, left_out: Sequence[str]
+) -> Samples:
+    first, second = (_sample(runs, one) for one in (pair.reference, pair.current))
+    between = _evenly(pair.between)
+    told = [
+        ("Reference", f"{first.name}, {len(first.frame):,} rows."),
+        ("Current", f"{second.name}, {len(second.frame):,} rows."),
+        ("Chosen", f"{pair.why}."),
+    ]
+    if between:
+        cut = f" of {len(pair.between):,}" if len(between) < len(pair.between) else ""
+        told.append(("Between them", f"{len(between):,}{cut} tables, drawn as windows below."))
+    others = len(places) - 2 - len(pair.between)
+    if others > 0:
+        told.append(("Not used", _others(runs, [
+            one for one in places if one not in (pair.reference, pair.current, *pair.between)
+        ])))  # fmt: skip
+    if left_out:
+        told.append(("Not looked at", f"{'; '.join(left_out)}."))
+    return Samples(
+        reference=first,
+        current=second,
+        told=tuple(told),
+        between=partial(_windows, runs, between),
+    )
+
+
+def _evenly(places: Sequence[_Place]) -> list[_Place]:
+    kept = np.linspace(0, len(places) - 1, min(len(places), _MOST_WINDOWS)).round().astype(int)
+    return [places[one] for one in kept]
+
+
+def _windows(runs: RunSet, places: Sequence[_Place]) -> list[Sample]:
+    """The tables between; one that can't be read is left out of them."""
+    found = []
+    for one in places:
+        try:
+            found.append(_sample(runs, one))
+        except QualiaError:
+            continue
+    return found
+
+
+def _sample(runs: RunSet, place: _Place) -> Sample:
+    label = plain(run_labels(runs)[place.run_id])
+    started = float(seconds(runs.runs.loc[[place.run_id], "started"])[0])
+    since = f", {stamp(started)[:16]}" if stamp(started) else ""
+    path = plain(place.path, 80)
+    frame = runs.table(place.path, place.run_id)
+    return Sample(
+        name=f"{path} of {label}{since}",
+        short=short(f"{place.path.rpartition('/')[2]} of {label}" if not since else label, 36),
+        frame=pd.DataFrame(frame),
+        started=started,
+    )
+
+
+def _others(runs: RunSet, places: Sequence[_Place]) -> str:
+    paths = dict.fromkeys(plain(one.path, 60) for one in places)
+    named = ", ".join(list(paths)[:_MOST_NAMED])
+    more = f", and {len(paths) - _MOST_NAMED:,} more paths" if len(paths) > _MOST_NAMED else ""
+    noun = "table" if len(places) == 1 else "tables"
+    return f"{len(places):,} other {noun}: {named}{more}." if places else "No table is left."
+
+
+def _nothing(runs: RunSet, places: Sequence[_Place], left_out: Sequence[str]) -> NoSamples:
+    lines = ["There are no two samples to compare."]
+    if places:
+        lines.append(
+            f"{len(places):,} tables were found, none of which goes with another: "
+            + ", ".join(dict.fromkeys(plain(one.path, 60) for one in places[:_MOST_NAMED]))
+            + "."
+        )
+    else:
+        lines.append(
+            f"Looked for: CSV, Parquet and mlflow.log_table's JSON among the artifacts of "
+            f"{how_many(len(runs))}; metrics of {FEWEST_TO_SPLIT} runs."
+        )
+    if left_out:
+        lines.append(f"Not looked at: {'; '.join(left_out)}.")
+    return NoSamples("\n".join([*lines, _HOW]))
