@@ -7,13 +7,13 @@ fetches the rest through the ``Source`` that it was given.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from qualia_lab import table_files
+from qualia_lab import table_files, usage
 from qualia_lab.directions import Direction, direction, is_system
 from qualia_lab.errors import NotFoundError, QualiaError
 from qualia_lab.seeds import is_seed
@@ -246,6 +246,7 @@ class RunSet:
         tags: a row a run, a column a tag, MLflow's own (``mlflow.*``) included.
         datasets: a row an input: run_id, name, digest, context, source_type, source (as MLflow
             notes it, in JSON).
+        experiments: the names, by id, of the experiments that the runs were looked for in.
         better: metrics of which somebody said whether less ("min") or more ("max") is better; of
             the others their names tell, see ``direction``.
         loaded: how many of how many runs; ``coverage`` adds the histories fetched since.
@@ -259,6 +260,7 @@ class RunSet:
     datasets: pd.DataFrame
     loaded: Coverage
     source: Source = field(repr=False)
+    experiments: Mapping[str, str] = field(default_factory=dict)
     better: Mapping[str, Direction] = field(default_factory=dict)
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
@@ -328,22 +330,36 @@ class RunSet:
             _cache={},
         )
 
-    @property
-    def offers(self) -> frozenset[str]:
-        """The facts (keys of ``FACTS``) that sections can need and that this data has."""
-        found = {
-            "runs": len(self.runs) > 0,
-            "two_runs": len(self.runs) > 1,
-            "params": self.params.size > 0,
-            "metrics": self.metrics.size > 0,
-            "datasets": len(self.datasets) > 0,
-            "repeats": self._repeats,
-            "varied": any(self.params[name].nunique() > 1 for name in self.params.columns),
-            "nested": bool(self.runs["parent"].isin(self.runs.index).any()),
-            "system_metrics": any(is_system(name) for name in self.metric_names),
-            "two_samples": self._has_samples,
+    def has(self, fact: str) -> bool:
+        """Whether this data has a fact (a key of ``FACTS``) that sections can need.
+
+        Facts about traces read them.
+        """
+        told: dict[str, Callable[[], bool]] = {
+            "runs": lambda: len(self.runs) > 0,
+            "two_runs": lambda: len(self.runs) > 1,
+            "params": lambda: self.params.size > 0,
+            "metrics": lambda: self.metrics.size > 0,
+            "datasets": lambda: len(self.datasets) > 0,
+            "repeats": lambda: self._repeats,
+            "varied": lambda: any(self.params[one].nunique() > 1 for one in self.params.columns),
+            "nested": lambda: bool(self.runs["parent"].isin(self.runs.index).any()),
+            "system_metrics": lambda: any(is_system(name) for name in self.metric_names),
+            "two_samples": lambda: self._has_samples,
+            "calls": lambda: self._has_calls,
         }
-        return frozenset(fact for fact, here in found.items() if here)
+        return told[fact]()
+
+    @property
+    def _has_calls(self) -> bool:
+        """Whether tokens or a cost are recorded: of a trace, by a run, or of a span."""
+        names = {*usage.COSTS, *usage.INPUTS, *usage.OUTPUTS}
+        if not names.isdisjoint(self.metric_names):
+            return True
+        counted = ["input_tokens", "output_tokens", "cost"]
+        if bool(self._traced.traces[counted].notna().any(axis=None)):
+            return True
+        return bool(len(self._traced.traces)) and bool(self.spans()[counted].notna().any(axis=None))
 
     @property
     def _repeats(self) -> bool:
@@ -455,11 +471,11 @@ class RunSet:
         scorer (which judge left this trace; missing for what the application did), and prompts
         (the versions of prompts that it used, as JSON).
         """
-        return self._traces.traces.copy()
+        return self._traced.traces.copy()
 
     def trace_tags(self) -> pd.DataFrame:
         """Tags and metadata of those traces that are not MLflow's own: trace_id, key, value."""
-        return self._traces.tags.copy()
+        return self._traced.tags.copy()
 
     def assessments(self) -> pd.DataFrame:
         """What people, judges and code said of those traces.
@@ -469,7 +485,7 @@ class RunSet:
         or no, else NaN), source_type, source_id, created (UTC), valid, error, and what asking the
         judge cost (judge_cost, in US dollars, judge_input_tokens, judge_output_tokens).
         """
-        return self._traces.assessments.copy()
+        return self._traced.assessments.copy()
 
     def spans(self) -> pd.DataFrame:
         """Every span of those traces that the store holds, read on first use.
@@ -486,7 +502,7 @@ class RunSet:
         return found
 
     @property
-    def _traces(self) -> Traces:
+    def _traced(self) -> Traces:
         if "traces" not in self._cache:
             self._cache["traces"] = self.source.traces(self._experiment_ids)
         found: Traces = self._cache["traces"]
@@ -494,7 +510,9 @@ class RunSet:
 
     @property
     def _experiment_ids(self) -> list[str]:
-        return [str(one) for one in self.runs["experiment_id"].unique()]
+        found = [str(one) for one in self.runs["experiment_id"].unique()]
+        # Where nothing ran, there may be traces all the same.
+        return found or list(self.experiments)
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """The files that a run logged, listed on first use."""
@@ -666,10 +684,14 @@ class RunSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """Something that data can have: what is said where it is absent, and how to log it."""
+    """Something that data can have: what is said where it is absent, and how to log it.
+
+    Only reading the traces tells whether a fact ``of_traces`` is there.
+    """
 
     missing: str
     how: str
+    of_traces: bool = False
 
 
 FACTS: Mapping[str, Fact] = {
@@ -700,6 +722,11 @@ FACTS: Mapping[str, Fact] = {
     "nested": Fact(
         missing="None of these runs is nested in another of them.",
         how="mlflow.start_run(nested=True)",
+    ),
+    "calls": Fact(
+        missing="No trace of these experiments, and none of these runs, has tokens or a cost.",
+        how="mlflow.openai.autolog(), or the autolog of another client, before models are called",
+        of_traces=True,
     ),
     "system_metrics": Fact(
         missing="None of these runs logged what the machine did.",
@@ -749,7 +776,7 @@ class Parameter:
 class Section:
     """One section file of a kind, without its ending, as the manifest names it.
 
-    ``needs`` are facts of ``RunSet.offers``; ``most`` bounds ``for_each``; a ``fixed`` section
+    ``needs`` are facts of ``RunSet.has``; ``most`` bounds ``for_each``; a ``fixed`` section
     stays in the notebook whatever sections are asked for, since the others build on it.
     """
 

@@ -21,7 +21,7 @@ PACKAGE = "qualia_lab"
 # Which rooms a room may import; "cli -> demo, notebook -> tracking, analysis -> model -> errors".
 BASE = {
     *("directions", "errors", "model", "moments", "prices"),
-    *("secrets", "seeds", "table_files", "text", "where"),
+    *("secrets", "seeds", "table_files", "text", "usage", "where"),
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "text": set(),
@@ -31,8 +31,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "moments": {"errors", "text"},
     "prices": {"errors", "text"},
     "seeds": set(),
+    "usage": set(),
     "table_files": set(),
-    "model": {"directions", "errors", "seeds", "table_files", "text"},
+    "model": {"directions", "errors", "seeds", "table_files", "text", "usage"},
     "where": {"directions", "errors", "model", "moments", "text"},
     "analysis": BASE,
     "tracking": BASE,

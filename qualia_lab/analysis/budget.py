@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qualia_lab.analysis import intervals
 from qualia_lab.analysis.calls import Spending
 from qualia_lab.analysis.costs import NO_CALLS
-from qualia_lab.analysis.labels import number, plain, rough
+from qualia_lab.analysis.labels import dollars, plain
 from qualia_lab.analysis.show import COLOURS, GREY, INK, Figure, Note, dress
 from qualia_lab.errors import UsageError
 from qualia_lab.text import visible
@@ -25,7 +25,7 @@ _LEVEL = 0.95
 
 
 def cost_at_volumes(spent: Spending, volumes: str) -> pd.DataFrame | Note:
-    """What so many executions a day would cost, in US dollars, with 95 % intervals.
+    """What so many executions a day would cost, in US dollars as text, with 95 % intervals.
 
     The mean cost of an execution (``costs.cost_of_execution``) times the volume; so executions are
     taken to stay as they were.
@@ -43,17 +43,17 @@ def cost_at_volumes(spent: Spending, volumes: str) -> pd.DataFrame | Note:
     if not len(values):
         return Note("No execution has a cost for every one of its calls, so none can be scaled.")
     mean, (low, high) = float(values.mean()), intervals.of_mean(values)
-    rows = [
-        [count * one * days for days in (1, DAYS_A_MONTH, _DAYS_A_YEAR) for one in (mean,)]
-        + [count * low * DAYS_A_MONTH, count * high * DAYS_A_MONTH]
-        for count in counts
-    ]
-    table = pd.DataFrame(
-        rows,
+    columns = {
+        "a day": [count * mean for count in counts],
+        "a month": [count * mean * DAYS_A_MONTH for count in counts],
+        "a month, from": [count * low * DAYS_A_MONTH for count in counts],
+        "a month, to": [count * high * DAYS_A_MONTH for count in counts],
+        "a year": [count * mean * _DAYS_A_YEAR for count in counts],
+    }
+    return pd.DataFrame(
+        {name: [dollars(one) for one in amounts] for name, amounts in columns.items()},
         index=pd.Index([f"{one:,.10g}" for one in counts], name="executions a day"),
-        columns=["a day, $", "a month, $", "a year, $", "month from, $", "month to, $"],
     )
-    return table[["a day, $", "a month, $", "month from, $", "month to, $", "a year, $"]]
 
 
 def _volumes(volumes: str) -> list[float]:
@@ -177,8 +177,8 @@ def cost_forecast(spent: Spending, budget: float = 0.0) -> Figure | Note:
         return Note(NO_CALLS if not len(spent.own) else "No call with a cost has a time.")
     if len(found.days) < 2:
         return Note(
-            f"There is one day of costs, ${number(float(found.costs[0]))}: a month like it would "
-            f"cost ${rough(found.month)}; nothing is known of how days differ."
+            f"There is one day of costs, {dollars(float(found.costs[0]))}: a month like it would "
+            f"cost {dollars(found.month)}; nothing is known of how days differ."
         )
     lines = forecast_lines(found, budget)
     figure = Figure(alt="; ".join(lines), figsize=(9, 3.6))
@@ -207,12 +207,12 @@ def cost_forecast(spent: Spending, budget: float = 0.0) -> Figure | Note:
 def forecast_lines(found: Forecast, budget: float = 0.0) -> list[str]:
     """What a forecast says, the month first."""
     between = (
-        f" (95 % of such months: ${rough(found.low)} to ${rough(found.high)})"
+        f" (95 % of such months: {dollars(found.low)} to {dollars(found.high)})"
         if found.low == found.low
         else ""
     )
     lines = [
-        f"The next month costs about ${rough(found.month)}{between}, a year ${rough(found.year)}"
+        f"The next month costs about {dollars(found.month)}{between}, a year {dollars(found.year)}"
     ]
     if found.slope != found.slope:
         lines.append(
@@ -220,15 +220,15 @@ def forecast_lines(found: Forecast, budget: float = 0.0) -> list[str]:
         )
     elif found.trending:
         lines.append(
-            f"from {len(found.days):,} whole days, with a trend of ${number(found.slope)} a day more "
-            "each day carried on for that month"
+            f"from {len(found.days):,} whole days, with a trend of {dollars(found.slope)} a day "
+            "more each day carried on for that month"
         )
     else:
         lines.append(f"from {len(found.days):,} whole days, which show no trend")
     if budget > 0:
         share = found.month / budget
         word = "over" if share > 1 else "within"
-        lines.append(f"{share:.0%} of the budget of ${number(budget)} a month: {word} it")
+        lines.append(f"{share:.0%} of the budget of {dollars(budget)} a month: {word} it")
     return lines
 
 
@@ -261,7 +261,7 @@ def daily_costs(spent: Spending) -> Figure | Note:
     total = table.to_numpy().sum()
     top = order[0]
     title = (
-        f"{plain(str(top))} makes {table[top].sum() / total:.0%} of ${rough(float(total))}"
+        f"{plain(str(top))} makes {table[top].sum() / total:.0%} of {dollars(float(total))}"
         if total
         else "Nothing was charged"
     )
@@ -277,8 +277,10 @@ def daily_costs(spent: Spending) -> Figure | Note:
         more = table[rest].sum(axis=1)
         axes.bar(days, more, bottom=base, width=0.85, color=GREY, label=f"{len(rest):,} more")
     axes.set_ylabel("US dollars", fontsize=8)
-    axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=6, bbox_to_anchor=(0, -0.1))
+    legend = axes.legend(
+        fontsize=8, frameon=False, loc="upper left", ncols=6, bbox_to_anchor=(0, -0.1)
+    )
     axes.grid(False, axis="x")
-    for text in axes.get_legend().get_texts():
+    for text in legend.get_texts():
         text.set_parse_math(False)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from qualia_lab.analysis.labels import run_labels
 from qualia_lab.analysis.run_usage import calls_of_runs
 from qualia_lab.model import RunSet
 from qualia_lab.prices import Price, Prices
@@ -42,15 +44,18 @@ class Spending:
             recorded (what MLflow holds for the whole trace), calls, unpriced (calls without a
             cost), judge.
         tags: as ``RunSet.trace_tags``.
+        runs: labels of the runs that are loaded, by id.
         judged: what assessments say that their judges cost, in US dollars, and how many do.
         prices: the prices that ``calls`` were priced at.
         source: where further prices are found.
-        tokens_by_span, tokens_by_trace: input and output tokens as spans and as traces have them.
+        spans, of_traces: how many the store holds.
+        differing: traces whose tokens are not those of their spans.
     """
 
     calls: pd.DataFrame
     traces: pd.DataFrame
     tags: pd.DataFrame
+    runs: Mapping[str, str]
     judged: tuple[float, int]
     prices: tuple[Price, ...]
     source: Prices = field(repr=False)
@@ -113,6 +118,7 @@ def spending(runs: RunSet, prices: str | None = None) -> Spending:
         calls=calls[_COLUMNS],
         traces=_with_costs(traces, calls, judges),
         tags=runs.trace_tags(),
+        runs=run_labels(runs),
         judged=(float(costs.sum()), len(costs)),
         prices=found,
         source=source,

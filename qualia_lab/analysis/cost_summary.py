@@ -15,13 +15,14 @@ import pandas as pd
 from qualia_lab.analysis import intervals
 from qualia_lab.analysis.budget import forecast, forecast_lines
 from qualia_lab.analysis.calls import RECORDED, UNPRICED, Spending, at_prices
+from qualia_lab.analysis.cheaper import all_savings
 from qualia_lab.analysis.costs import NO_CALLS, coverage_note, grouped, shared
 from qualia_lab.analysis.finding import Finding
-from qualia_lab.analysis.labels import number, plain, rough
-from qualia_lab.analysis.savings import all_savings
+from qualia_lab.analysis.found import Found
+from qualia_lab.analysis.labels import dollars, number, plain
 from qualia_lab.analysis.show import COLOURS, GREY, Figure, Note, Points, dress
 from qualia_lab.errors import OutputError
-from qualia_lab.text import visible
+from qualia_lab.text import markdown, visible
 
 # From so large a share of tokens on, costs that are not known change the picture.
 _MUCH_UNPRICED = 0.05
@@ -54,20 +55,20 @@ def _statements(spent: Spending, budget: float) -> Iterator[Statement]:
     span = _span(own)
     yield Statement(
         about="Cost",
-        sentence=f"{len(done):,} executions cost ${rough(total)}{span}.",
+        sentence=f"{len(done):,} executions cost {dollars(total)}{span}.",
         number=total,
         source="cost_by",
     )
     if len(whole):
         values = whole["cost"].to_numpy(dtype="float64")
         low, high = intervals.of_mean(values)
-        sure = f" (95 %: ${rough(low)} to ${rough(high)})" if low == low else ""
+        sure = f" (95 %: {dollars(low)} to {dollars(high)})" if low == low else ""
         p95 = float(np.quantile(values, 0.95))
         yield Statement(
             about="One execution",
-            sentence=f"costs ${rough(float(values.mean()))} on average{sure}; "
-            f"half of them less than ${rough(float(np.median(values)))}, one in twenty more than "
-            f"${rough(p95)}.",
+            sentence=f"costs {dollars(float(values.mean()))} on average{sure}; "
+            f"half of them less than {dollars(float(np.median(values)))}, one in twenty more than "
+            f"{dollars(p95)}.",
             number=float(values.mean()),
             source="cost_of_execution",
         )
@@ -75,8 +76,8 @@ def _statements(spent: Spending, budget: float) -> Iterator[Statement]:
         table = grouped(own, shared(spent, key).fillna("(not recorded)"), key)
         top = table["share"].max()
         if len(table) > 1 and top == top:
-            name = table["share"].idxmax()
-            count = int(table.loc[name, "calls"])  # type: ignore[arg-type]
+            place = int(np.nanargmax(table["share"].to_numpy(dtype="float64")))
+            name, count = table.index[place], int(table["calls"].iloc[place])
             yield Statement(
                 about=f"Dearest {noun}",
                 sentence=f"{name}: {top:.0%} of the cost with {count / len(own):.0%} of the calls.",
@@ -95,7 +96,7 @@ def _statements(spent: Spending, budget: float) -> Iterator[Statement]:
     if total > 0 and best.saved > 0:
         yield Statement(
             about="Largest saving",
-            sentence=f"{best.name}: ${rough(best.saved)} of ${rough(total)}, "
+            sentence=f"{best.name}: {dollars(best.saved)} of {dollars(total)}, "
             f"{best.saved / total:.0%} ({best.how}); but {best.but}.",
             number=best.saved,
             source="savings",
@@ -107,7 +108,7 @@ def _statements(spent: Spending, budget: float) -> Iterator[Statement]:
         count = int((done["status"] == "ERROR").sum())
         yield Statement(
             about="Failures",
-            sentence=f"{count:,} of {len(done):,} executions failed, after ${rough(lost)}{share}.",
+            sentence=f"{count:,} of {len(done):,} executions failed, after {dollars(lost)}{share}.",
             number=lost,
             source="executions",
         )
@@ -191,56 +192,61 @@ def reconciliation(spent: Spending) -> pd.DataFrame | Note:
     again = own["recorded"].notna().to_numpy() & ~np.isnan(repriced)
     unpriced = own[own["source"] == UNPRICED]
     judges = calls[calls["judge"]]
+    assessed, asked = spent.judged
     tokens = unpriced[["input_tokens", "output_tokens"]].sum()
+    before = dollars(float(own.loc[again, "recorded"].sum()))
     rows = [
-        ("counted here", len(own) - len(unpriced), own["cost"].sum(), "calls with a cost or a price"),
-        ("recorded on spans", len(on_spans), on_spans["recorded"].sum(), "mlflow.llm.cost of the outermost spans"),
         (
-            "the same, at today's sources",
-            int(again.sum()),
-            float(repriced[again].sum()),
-            f"recorded calls priced again; what was recorded for them is "
-            f"${number(float(own.loc[again, 'recorded'].sum()))}",
+            *("counted here", len(own) - len(unpriced), own["cost"].sum()),
+            "calls with a cost or a price",
         ),
         (
-            "recorded for traces",
-            len(whole),
-            whole["recorded"].sum(),
-            f"mlflow.trace.cost; {int(apart.sum()):,} of {len(whole):,} traces differ from their spans",
+            *("recorded on spans", len(on_spans), on_spans["recorded"].sum()),
+            "mlflow.llm.cost of the outermost spans",
         ),
         (
-            "without a cost",
-            len(unpriced),
-            np.nan,
+            *("the same, at prices of their day", int(again.sum()), float(repriced[again].sum())),
+            f"calls with both; what was recorded for them is {before}",
+        ),
+        (
+            *("recorded for traces", len(whole), whole["recorded"].sum()),
+            f"mlflow.trace.cost; {int(apart.sum()):,} of {len(whole):,} traces differ from their "
+            "spans",
+        ),
+        (
+            *("without a cost", len(unpriced), np.nan),
             f"{int(tokens.iloc[0]):,} input and {int(tokens.iloc[1]):,} output tokens, in no sum",
         ),
-        ("judges, traced", len(judges), judges["cost"].sum(min_count=1), "calls in traces of judges"),
         (
-            "judges, by assessments",
-            spent.judged[1],
-            spent.judged[0] if spent.judged[1] else np.nan,
+            *("judges, traced", len(judges), judges["cost"].sum(min_count=1)),
+            "calls in traces of judges",
+        ),
+        (
+            *("judges, by assessments", asked, assessed if asked else np.nan),
             "mlflow.assessment.judgeCost; the same money as above where the judge was traced",
         ),
         (
-            "traces whose tokens differ",
-            spent.differing,
-            np.nan,
+            *("traces whose tokens differ", spent.differing, np.nan),
             "mlflow.trace.tokenUsage against the sum of the outermost spans with tokens",
         ),
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows, columns=["way", "calls", "US dollars", "what it is"]).set_index("way")
 
 
-def cost_findings(spent: Spending, budget: float = 0.0) -> pd.DataFrame:
-    """What somebody should act on, with its level: the rows that ``--fail-on`` goes by.
+def cost_findings(spent: Spending, budget: float = 0.0) -> Found | Note:
+    """What somebody should act on, with its level: what ``--fail-on`` goes by.
 
-    An alarm: the month goes over the budget. A warning: tokens without a price, costs recorded for
-    traces that their spans do not add up to.
+    An alarm: the month goes over the budget. A warning: more than 5 % of the tokens have no price.
+    A note: traces whose tokens are not those of their spans.
     """
     found = [*_findings(spent, budget)]
-    columns = ["severity", "level", "run", "what", "evidence"]
-    rows = [tuple(getattr(one, name, "note") for name in columns) for one in found]
-    return pd.DataFrame(rows, columns=columns, dtype="object")
+    if not found:
+        limit = f"is within {dollars(budget)} a month" if budget > 0 else "has no budget given"
+        return Note(
+            f"Nothing to act on: the cost {limit}, and no more than {_MUCH_UNPRICED:.0%} of the "
+            "tokens are without a price."
+        )
+    return Found(found)
 
 
 def _findings(spent: Spending, budget: float) -> Iterator[Finding]:
@@ -252,7 +258,7 @@ def _findings(spent: Spending, budget: float) -> Iterator[Finding]:
         yield Finding(
             severity="error",
             level="alarm",
-            what=f"the next month costs more than the budget of ${number(budget)}",
+            what=f"the next month costs more than the budget of {dollars(budget)}",
             evidence="; ".join(forecast_lines(ahead, budget)),
         )
     tokens = own[["input_tokens", "output_tokens"]].sum(axis=1)
@@ -284,7 +290,7 @@ def executive_summary(spent: Spending, budget: float = 0.0) -> dict[str, Any]:
         "coverage": str(coverage_note(spent)),
         "statements": [_finite(asdict(one)) for one in statements(spent, budget)],
         "savings": [_finite(asdict(one)) for one in all_savings(spent)] if len(spent.own) else [],
-        "findings": cost_findings(spent, budget).to_dict("records"),
+        "findings": [asdict(one) for one in _findings(spent, budget)],
     }
 
 
@@ -315,9 +321,7 @@ def export_executive_summary(spent: Spending, path: str = "", budget: float = 0.
 
 
 def summary_page(summary: dict[str, Any]) -> str:
-    """The executive summary as Markdown. Texts that others chose are shown as they are, inactive."""
-    from qualia_lab.text import markdown
-
+    """The executive summary as Markdown; what others chose is shown, and inactive."""
     lines = ["# What it cost", ""]
     for one in summary["statements"]:
         lines.append(f"- **{markdown(one['about'])}**: {markdown(one['sentence'])}")
@@ -336,14 +340,13 @@ def summary_page(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def cost_conclusions(spent: Spending, budget: float = 0.0) -> pd.DataFrame | Note:
+def cost_conclusions(spent: Spending, budget: float = 0.0) -> Points | Note:
     """Each sentence with the number that it rests on and the function that gives it."""
     said = statements(spent, budget)
     if not said:
         return Note(NO_CALLS)
-    return pd.DataFrame(
-        [(f"{one.about}: {one.sentence}", one.number, one.source) for one in said],
-        columns=["conclusion", "number", "from"],
+    return Points(
+        [(one.about, f"{one.sentence} [{number(one.number)}, {one.source}]") for one in said]
     )
 
 

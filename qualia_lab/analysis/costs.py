@@ -88,10 +88,8 @@ def price_table(spent: Spending) -> pd.DataFrame | Note:
     ):
         price = last_price(spent, group)
         rates = price.rates if price else None
-        told = [None if rates is None or one is None else float(one) for one in (
-            rates and rates.input, rates and rates.output,
-            rates and rates.cache_read, rates and rates.cache_write,
-        )]  # fmt: skip
+        listed = (rates.input, rates.output, rates.cache_read, rates.cache_write) if rates else ()
+        told = [None if one is None else float(one) for one in listed] or [None] * 4
         tiers = "; dearer above " + f"{price.tiers[0][0]:,}" if price and price.tiers else ""
         rows.append(
             (
@@ -105,10 +103,10 @@ def price_table(spent: Spending) -> pd.DataFrame | Note:
                 int(group["source"].str.startswith("recorded").sum()),
             )
         )
-    rows.sort(key=lambda row: -row[-2])
     columns = ["model", "provider", "input", "output", "cache read", "cache write", "source"]
     columns += ["version", "as of", "calls", "cost recorded"]
-    return pd.DataFrame(rows, columns=columns).set_index("model")
+    table = pd.DataFrame(rows, columns=columns).set_index("model")
+    return table.sort_values("calls", ascending=False, kind="stable")
 
 
 def last_price(spent: Spending, calls: pd.DataFrame) -> Price | None:
@@ -153,7 +151,7 @@ def cost_of_execution(spent: Spending) -> pd.DataFrame | Note:
 
 
 def _described(column: pd.Series[float]) -> dict[str, float]:
-    values = column.dropna().to_numpy(dtype="float64")
+    values = np.asarray(column.dropna(), dtype=np.float64)
     found: dict[str, float] = {}
     quantiles = (("median", 0.5), ("P95", 0.95))
     for name, share in quantiles:
@@ -241,7 +239,8 @@ def cut(table: pd.DataFrame, most: int) -> pd.DataFrame:
     found = pd.concat([table.iloc[:most], more])
     whole = ["executions", "calls", "input tokens", "output tokens", "unpriced calls"]
     found[whole] = found[whole].astype("int64")
-    return found.rename_axis(table.index.name)
+    found.index.name = table.index.name
+    return found
 
 
 def shared(spent: Spending, key: str) -> pd.Series[str]:
@@ -252,13 +251,16 @@ def shared(spent: Spending, key: str) -> pd.Series[str]:
     if key == "trace":
         return calls["trace_id"]
     if key == "day":
-        return calls["started"].dt.strftime("%Y-%m-%d")
+        days: pd.Series[str] = calls["started"].dt.strftime("%Y-%m-%d")
+        return days
     traces = spent.traces.set_index("trace_id")
     if key in ("user", "session", "run"):
         column = traces["run_id" if key == "run" else key]
+        column = column.replace(dict(spent.runs)) if key == "run" else column
     else:
         column = spent.tags[spent.tags["key"] == key].set_index("trace_id")["value"]
-    return calls["trace_id"].map(column)
+    found: pd.Series[str] = calls["trace_id"].map(column.to_dict())
+    return found
 
 
 def ways_to_count(spent: Spending) -> list[str]:

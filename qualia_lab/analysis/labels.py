@@ -119,6 +119,16 @@ def chance(p: float) -> str:
     return "< 1e-12" if p < 1e-12 else f"{p:.2g}"
 
 
+def dollars(value: float) -> str:
+    """An amount of US dollars for prose: to the cent from a dollar on, else three digits."""
+    if not math.isfinite(value):
+        return f"${number(value)}"
+    sign, amount = ("-" if value < 0 else ""), abs(value)
+    if amount >= 1000:
+        return f"{sign}${amount:,.0f}"
+    return f"{sign}${amount:.2f}" if amount >= 1 else f"{sign}${rough(amount)}"
+
+
 def with_spread(mean: float, spread: float) -> str:
     """``mean ± spread``: the spread with two significant digits, the mean to the same place."""
     if not (math.isfinite(mean) and math.isfinite(spread)) or spread <= 0:

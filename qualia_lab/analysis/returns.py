@@ -8,7 +8,7 @@ import pandas as pd
 from qualia_lab.analysis import intervals
 from qualia_lab.analysis.calls import Spending
 from qualia_lab.analysis.costs import NO_CALLS
-from qualia_lab.analysis.labels import how_long, number, plain, run_labels
+from qualia_lab.analysis.labels import dollars, how_long, number, plain, run_labels
 from qualia_lab.analysis.show import Note
 from qualia_lab.model import RunSet
 
@@ -71,7 +71,7 @@ def compute_cost(runs: RunSet, compute_rate: float = 0.0) -> pd.DataFrame | Note
         compute_rate: US dollars for an hour of a run.
 
     Returns:
-        A row a top-level run, the dearest first: runs, hours, cost in US dollars (NaN without a
+        A row a top-level run, the dearest first: runs, hours, cost in US dollars (where there is a
         rate); past 20 rows, one for the rest, and one for all.
     """
     if not len(runs):
@@ -111,7 +111,8 @@ def compute_cost(runs: RunSet, compute_rate: float = 0.0) -> pd.DataFrame | Note
     table["longest"] = [
         how_long(pd.Timedelta(one, unit="s")) if one == one else "" for one in table["longest"]
     ]
-    table["cost, $"] = table["hours"] * compute_rate if compute_rate > 0 else np.nan
+    if compute_rate > 0:
+        table["cost, $"] = table["hours"] * compute_rate
     return table.rename_axis("run")
 
 
@@ -124,7 +125,7 @@ def compute_note(runs: RunSet, compute_rate: float = 0.0) -> Note:
     odd = int((seconds <= 0).sum())
     none = int(seconds.isna().sum())
     lines = [
-        f"An hour of a run costs ${number(compute_rate)} (compute_rate)."
+        f"An hour of a run costs {dollars(compute_rate)} (compute_rate)."
         if compute_rate > 0
         else "No rate is given: compute_rate = 2.5 above, or --param compute_rate=2.5."
     ]

@@ -202,7 +202,7 @@ def _points(
 
 
 def _nothing(runs: RunSet) -> Note:
-    if "system_metrics" in runs.offers:
+    if runs.has("system_metrics"):
         return Note("No system metric of these runs has a finite value with a time.")
     fact = FACTS["system_metrics"]
     return Note(f"{fact.missing} To have it here: {fact.how}")

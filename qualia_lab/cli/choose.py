@@ -94,7 +94,7 @@ def check(flags: Flags, catalogue: Catalogue) -> None:
         export.require_beside(flags.exports, flags.output, overwrite=flags.overwrite)
 
 
-def said(flags: Flags, out: Console) -> Picked:
+def said(flags: Flags, kind: Kind, out: Console) -> Picked:
     """The runs that the flags name.
 
     Raises:
@@ -106,7 +106,7 @@ def said(flags: Flags, out: Console) -> Picked:
             hint="Add --all, --run ID, --since, --where, --filter or --best METRIC --top N"
             + ("" if flags.which.experiment else ", and --experiment NAME to choose among them."),
         )
-    return picking.picked(flags.which, out)
+    return picking.picked(flags.which, out, at_least=min(kind.min_runs, 1))
 
 
 def selection(flags: Flags, kind: Kind, picked: Picked) -> Selection:
@@ -148,7 +148,7 @@ def title(flags: Flags, kind: Kind, picked: Picked) -> str:
     """The heading: as given, else the kind, the experiments and how the runs were narrowed."""
     if flags.title is not None:
         return flags.title
-    experiments = list(dict.fromkeys(picked.runs.runs["experiment"]))
+    experiments = generator.experiment_names(picked.runs)
     names = ", ".join(visible(name, _LONG) for name in experiments[:3])
     more = f" and {len(experiments) - 3} more" if len(experiments) > 3 else ""
     about = "".join(f", {one}" for one in _narrowed(flags.which, picked.runs))

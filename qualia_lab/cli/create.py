@@ -245,7 +245,7 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
 
         flags, picked = Interview(flags, generator, out).answers()
     else:
-        picked = choose.said(flags, out)
+        picked = choose.said(flags, generator.catalogue.kind(flags.kind), out)
     kind = generator.catalogue.kind(flags.kind)
     selection, runs = choose.selection(flags, kind, picked), picked.runs
     if flags.dry_run:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from qualia_lab.cli.options import Which
     from qualia_lab.cli.picking import Picked
     from qualia_lab.cli.which_runs import WhichRuns
-    from qualia_lab.model import Experiment, Kind, Parameter
+    from qualia_lab.model import Experiment, Kind, Parameter, RunSet
     from qualia_lab.notebook.generator import NotebookGenerator
     from qualia_lab.tracking.explorer import ArtifactExplorer
 
@@ -64,7 +64,7 @@ class _Server:
     explorer: ArtifactExplorer
     experiments: list[Experiment]
     counts: dict[str, int] | None
-    offers: frozenset[str] | None = None
+    looked_at: RunSet | None = None
 
 
 class Interview:
@@ -250,21 +250,26 @@ class Interview:
         if not about_runs or not 0 < total <= _LOOKED_AT:
             return ""
         lacking = [
-            [need for need in section.needs if need not in self._offers] for section in about_runs
+            [need for need in section.needs if not FACTS[need].of_traces and not self._has(need)]
+            for section in about_runs
         ]
         return FACTS[lacking[0][0]].missing.rstrip(".") if all(lacking) else ""
 
-    @property
-    def _offers(self) -> frozenset[str]:
-        """What the runs of the server have, of which there are few."""
-        if self._store.offers is None:
+    def _has(self, fact: str) -> bool:
+        """Whether the runs of the server have it, of which there are few."""
+        if self._store.looked_at is None:
             with self._out.waiting("Looking at what the runs logged"):
-                self._store.offers = self._store.explorer.load(Query()).offers
-        return self._store.offers
+                self._store.looked_at = self._store.explorer.load(Query())
+        return self._store.looked_at.has(fact)
 
     @property
     def _kind(self) -> Kind:
         return self._catalogue.kind(self._flags.kind)
+
+    @property
+    def _needs_runs(self) -> bool:
+        """Whether a notebook of this kind is about runs; else traces alone will do."""
+        return self._kind.min_runs > 0
 
     # The experiments.
 
@@ -283,7 +288,7 @@ class Interview:
         if len(server.experiments) == 1:
             self._chosen = list(server.experiments)
             return False
-        if server.counts is not None and not sum(server.counts.values()):
+        if self._needs_runs and server.counts is not None and not sum(server.counts.values()):
             raise picking.nothing(which, server.experiments, 0)
         rows = [self._experiment_row(one) for one in server.experiments]
         columns = [
@@ -308,7 +313,7 @@ class Interview:
                 "" if count is None else f"{count:,}",
                 _ago(experiment),
             ),
-            lacks="no runs" if count == 0 else "",
+            lacks="no runs" if count == 0 and self._needs_runs else "",
         )
 
     # The runs.
@@ -322,7 +327,7 @@ class Interview:
             return False
         if self._runs is None or self._runs.experiments != self._chosen:
             self._runs = WhichRuns(explorer, self._chosen, given, self._out)
-        if self._runs.is_only_one:
+        if self._runs.is_only_one or (self._runs.is_empty and not self._needs_runs):
             self._pick(self._runs.all_that_match)
             return False
         while True:
@@ -338,7 +343,13 @@ class Interview:
         from qualia_lab.cli import picking
         from qualia_lab.notebook import generator
 
-        picked = picking.load(self._store.explorer, which, self._chosen, self._out)
+        picked = picking.load(
+            self._store.explorer,
+            which,
+            self._chosen,
+            self._out,
+            at_least=min(self._kind.min_runs, 1),
+        )
         generator.require_enough(self._kind, picked.runs)
         self._picked = picked
         # What was answered about other runs may be no answer about these.

@@ -50,11 +50,11 @@ def experiments(explorer: ArtifactExplorer, which: Which) -> list[Experiment]:
     return list(dict.fromkeys(explorer.experiment(name) for name in which.experiment))
 
 
-def picked(which: Which, out: Console) -> Picked:
+def picked(which: Which, out: Console, *, at_least: int = 1) -> Picked:
     """The runs of the flags.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: there is none, and ``at_least`` is not 0.
     """
     from qualia_lab.tracking.explorer import ArtifactExplorer
 
@@ -62,22 +62,27 @@ def picked(which: Which, out: Console) -> Picked:
     explorer = ArtifactExplorer(which.tracking_uri)
     with out.waiting(f"Looking at {explorer.tracking_uri}"):
         chosen = experiments(explorer, which)
-    return load(explorer, which, chosen, out)
+    return load(explorer, which, chosen, out, at_least=at_least)
 
 
 def load(
-    explorer: ArtifactExplorer, which: Which, chosen: Sequence[Experiment], out: Console
+    explorer: ArtifactExplorer,
+    which: Which,
+    chosen: Sequence[Experiment],
+    out: Console,
+    *,
+    at_least: int = 1,
 ) -> Picked:
     """The runs of the flags, among those of these experiments.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: there is none. Where ``at_least`` is 0, traces alone will do.
     """
     with out.loading("Loading the runs") as progress:
         wanted = _query(explorer, which, chosen)
         runs = explorer.load(wanted, progress)
         of_runs = _counted(explorer, which, chosen, runs)
-    if not len(runs):
+    if not len(runs) and at_least:
         raise nothing(which, chosen, of_runs)
     return Picked(
         tracking_uri=explorer.tracking_uri,

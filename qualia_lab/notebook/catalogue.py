@@ -98,7 +98,7 @@ def _kind(name: str, table: Mapping[str, Any], path: str) -> Kind:
         table,
         path,
         required={"title": _text, "summary": _text, "section": _tables},
-        optional={"min_runs": _count, "parameters": _table},
+        optional={"min_runs": _whole, "parameters": _table},
     )
     sections = tuple(
         _section(row, f"{path}: section {i}") for i, row in enumerate(table["section"])
@@ -199,6 +199,10 @@ def _text(value: Any) -> bool:
 
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(_text(one) for one in value)
+
+
+def _whole(value: Any) -> bool:
+    return (value == 0 and not isinstance(value, bool)) or _count(value)
 
 
 def _count(value: Any) -> bool:

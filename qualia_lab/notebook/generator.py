@@ -240,7 +240,7 @@ def ranked_metrics(runs: RunSet) -> list[str]:
 
 
 def _planned(section: Section, runs: RunSet, metric: str | None) -> PlannedSection:
-    lacks = tuple(fact for fact in section.needs if fact not in runs.offers)
+    lacks = tuple(fact for fact in section.needs if not runs.has(fact))
     if lacks or section.for_each is None:
         return PlannedSection(section=section, items=() if lacks else ({},), lacks=lacks)
     items = _items(section.for_each, runs)
@@ -282,7 +282,7 @@ def _items(loop: str, runs: RunSet) -> list[dict[str, Any]]:
 def _context(kind: Kind, selection: Selection, runs: RunSet) -> dict[str, Any]:
     """What every section can use. ``parameters`` becomes the cell that Papermill reruns."""
     newest = runs.newest
-    experiments = list(dict.fromkeys(runs.runs["experiment"]))
+    experiments = experiment_names(runs)
     return {
         "kind": {"name": kind.name, "title": kind.title, "summary": kind.summary},
         "title": selection.title or f"{kind.title}: {', '.join(experiments)}",
@@ -299,9 +299,14 @@ def _context(kind: Kind, selection: Selection, runs: RunSet) -> dict[str, Any]:
     }
 
 
+def experiment_names(runs: RunSet) -> list[str]:
+    """The experiments of the runs; where there is none, those that they were looked for in."""
+    return list(dict.fromkeys(runs.runs["experiment"])) or list(runs.experiments.values())
+
+
 def _wanted(selection: Selection, runs: RunSet) -> list[str] | dict[str, Any]:
     """The runs by id, or by the query that gave them where there are too many to list."""
-    if selection.query is None or len(runs) <= _MOST_IDS:
+    if selection.query is None or 0 < len(runs) <= _MOST_IDS:
         return list(runs.runs.index)
     return selecting.plain_query(selection.query, runs)
 

@@ -163,12 +163,14 @@ class ArtifactExplorer:
 
     def _load(self, query: Query, progress: Progress = unseen) -> RunSet:
         columns = self._reader.load(query, progress)
+        names = {one.experiment_id: one.name for one in self._all_experiments}
         if self._note:
             columns = replace(columns, warnings=(*columns.warnings, self._note))
         return frames.run_set(
             columns,
             source=_Source(self._reader, self._client),
-            experiments={one.experiment_id: one.name for one in self._all_experiments},
+            experiments=names,
+            looked_in=query.experiment_ids,
             run_ids=query.run_ids,
         )
 
@@ -265,7 +267,7 @@ def load(tracking_uri: str, run_ids: Sequence[str] | Mapping[str, Any]) -> RunSe
 def _matching(explorer: ArtifactExplorer, wanted: Mapping[str, Any]) -> RunSet:
     loaded = explorer.load(selecting.query_of(wanted))
     before, now = wanted.get("matched"), len(loaded)
-    if not now:
+    if not now and before != 0:
         raise NotFoundError(
             f"no run of {visible(explorer.tracking_uri, 200)} matches any more",
             hint="Were they deleted, or is tracking_uri another store than it was?",

@@ -24,6 +24,7 @@ def run_set(
     *,
     source: Source,
     experiments: Mapping[str, str],
+    looked_in: Sequence[str] = (),
     run_ids: Sequence[str] | None,
 ) -> RunSet:
     """The frames of the runs in ``columns``.
@@ -32,6 +33,7 @@ def run_set(
         columns: what a reader read.
         source: fetches what is not in it.
         experiments: experiment id -> name.
+        looked_in: ids of the experiments that were asked about; all by default.
         run_ids: what was asked for, which gives the order and what is missing; None keeps the
             order of ``columns``.
     """
@@ -62,6 +64,7 @@ def run_set(
             warnings=(*columns.warnings, *_odd_times(read)),
         ),
         source=source,
+        experiments={one: experiments[one] for one in looked_in or experiments},
     )
 
 

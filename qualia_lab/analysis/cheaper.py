@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from qualia_lab.analysis.calls import Spending, cost_of, tokens_of
 from qualia_lab.analysis.costs import NO_CALLS, last_price
-from qualia_lab.analysis.labels import rough
-from qualia_lab.analysis.show import Note
-from qualia_lab.analysis.what_if import cheapest
+from qualia_lab.analysis.labels import dollars
+from qualia_lab.analysis.other_prices import cheapest
+from qualia_lab.analysis.show import Note, Points
 from qualia_lab.prices import Price
 
 # OpenAI (platform.openai.com/docs/guides/prompt-caching) and Anthropic (docs.anthropic.com,
@@ -55,10 +56,17 @@ def savings(spent: Spending) -> pd.DataFrame | Note:
         return Note("None of these calls has a cost above 0, so that nothing can be saved.")
     found = sorted(all_savings(spent), key=lambda one: -np.nan_to_num(one.saved, nan=-1.0))
     table = pd.DataFrame(
-        [(one.name, one.saved, one.saved / total, one.how, one.but) for one in found],
-        columns=["way", "saved, $", "share of all", "how it was counted", "but"],
+        [(one.name, one.saved, one.saved / total, one.but) for one in found],
+        columns=["way", "saved, $", "share of all", "but"],
     )
     return table.set_index("way")
+
+
+def how_saved(spent: Spending) -> Points | Note:
+    """What each of ``savings`` rests on."""
+    if not len(spent.own):
+        return Note(NO_CALLS)
+    return Points([(one.name.capitalize(), f"{one.how}.") for one in all_savings(spent)])
 
 
 def all_savings(spent: Spending) -> list[Saving]:
@@ -77,7 +85,7 @@ def _model(spent: Spending) -> Saving:
     saved = sum(paid - cost for _, cost, paid in found.values())
     named = sorted(found.items(), key=lambda one: one[1][1] - one[1][2])
     parts = [
-        f"{stage} on {model}: ${rough(cost)} for ${rough(paid)}"
+        f"{stage} on {model}: {dollars(cost)} for {dollars(paid)}"
         for stage, (model, cost, paid) in named[:3]
     ]
     how = "; ".join(parts) + ("; …" if len(named) > 3 else "")
@@ -85,12 +93,8 @@ def _model(spent: Spending) -> Saving:
         name="a cheaper model for a stage",
         saved=float(saved),
         how=how or "every stage is on the cheapest of the models that were called",
-        but="whether its answers will do: " + _quality(spent),
+        but="whether its answers will do: evaluate it on these inputs first",
     )
-
-
-def _quality(spent: Spending) -> str:
-    return "see the scores of traces by model, or evaluate it on these inputs first"
 
 
 def _prefixes(spent: Spending) -> Saving:
@@ -136,7 +140,7 @@ def _prefixes(spent: Spending) -> Saving:
     return Saving(name=name, saved=max(saved, 0.0), how=how, but=but)
 
 
-def shared_tokens(calls: pd.DataFrame) -> np.ndarray:
+def shared_tokens(calls: pd.DataFrame) -> NDArray[np.float64]:
     """How many tokens each prompt shares, from its beginning, with the call before.
 
     Args:
@@ -153,9 +157,9 @@ def shared_tokens(calls: pd.DataFrame) -> np.ndarray:
         if near[number]:
             shared[number] = _common(texts[number - 1], texts[number])
     tokens = calls["input_tokens"].fillna(0).to_numpy(dtype="float64")
-    return np.floor(
-        shared * np.divide(tokens, lengths, out=np.zeros_like(tokens), where=lengths > 0)
-    )
+    share = np.divide(tokens, lengths, out=np.zeros_like(tokens), where=lengths > 0)
+    found: NDArray[np.float64] = np.floor(shared * share)
+    return found
 
 
 def prompt_text(inputs: Any) -> str:
@@ -260,7 +264,8 @@ def _repeats(spent: Spending) -> Saving:
     return Saving(
         name="a cache for repeated inputs",
         saved=saved,
-        how=f"{int(again.sum()):,} of {len(calls):,} calls had the stage, model and inputs of an earlier one",
+        how=f"{int(again.sum()):,} of {len(calls):,} calls had the stage, model and inputs of an "
+        "earlier one",
         but="the same input gets the same answer, also where the temperature is above 0",
     )
 
