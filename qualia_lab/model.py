@@ -754,13 +754,15 @@ class Parameter:
     One that is not ``at_prompt`` has its default there, and an answer only by ``--param``.
     ``choices`` is ``"metrics"``, ``"params"`` or ``"runs"`` (those of the chosen runs), a tuple of
     strings, or None for free text; ``default`` is an answer, or ``"first"`` of the choices; where
-    it is a number, so is every answer, and a whole number where ``number`` says so.
+    it is a number, so is every answer, and a whole number where ``number`` says so. A ``path`` is
+    of a file, from where the person is; the notebook holds it from its own folder.
     """
 
     name: str
     ask: str
     at_prompt: bool = True
     number: bool = False
+    path: bool = False
     choices: str | tuple[str, ...] | None = None
     default: Answer = None
 

@@ -241,9 +241,11 @@ def cost_findings(spent: Spending, budget: float = 0.0) -> Found | Note:
     """
     found = [*_findings(spent, budget)]
     if not found:
-        limit = f"is within {dollars(budget)} a month" if budget > 0 else "has no budget given"
+        limit = (
+            f"the cost is within {dollars(budget)} a month" if budget > 0 else "no budget is given"
+        )
         return Note(
-            f"Nothing to act on: the cost {limit}, and no more than {_MUCH_UNPRICED:.0%} of the "
+            f"Nothing to act on: {limit}, and no more than {_MUCH_UNPRICED:.0%} of the "
             "tokens are without a price."
         )
     return Found(found)

@@ -15,6 +15,7 @@ from qualia_lab.model import Answer, Kind, Selection
 from qualia_lab.notebook import export, generator
 from qualia_lab.notebook.findings import FAILING
 from qualia_lab.notebook.write import require_free
+from qualia_lab.prices import Prices
 from qualia_lab.text import slug, visible
 
 if TYPE_CHECKING:
@@ -73,12 +74,16 @@ def check(flags: Flags, catalogue: Catalogue) -> None:
     """Raise for what makes no sense, before any store is asked.
 
     Raises:
-        UsageError: an unknown kind, section, answer or format, or flags that contradict each other.
+        UsageError: an unknown kind, section, answer or format, flags that contradict each other,
+            or a file of prices that makes no sense.
+        NotFoundError: there is no such file.
         OutputError: the place to write to is taken.
         MissingPartError: there is no browser for a PDF.
     """
     kind = catalogue.kind(flags.kind)
-    typed(_given(flags, kind), kind)
+    given = typed(_given(flags, kind), kind)
+    if given.get("prices"):
+        Prices(str(given["prices"]))
     generator.chosen(kind, flags.sections)
     picking.check(flags.which)
     export.require_able(flags.exports)

@@ -35,6 +35,7 @@ create-observation-notebook
 create-observation-notebook --experiment qualia-demo --all --execute
 create-observation-notebook --experiment churn --all --export html --export pdf --no-code
 create-observation-notebook --experiment churn --since 7d --best val_loss --top 10
+create-observation-notebook --experiment assistant --all --kind cost --prices prices.toml
 create-observation-notebook --experiment churn --all --fail-on warning --summary summary.md --json
 create-observation-notebook --where 'params.lr > 0.01 and not name.startswith("debug")'
 create-observation-notebook --experiment churn --filter "metrics.val_loss < 0.3" --top 10
@@ -78,6 +79,14 @@ def create(
     param: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="An answer to a question of the kind. Repeatable."),
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="A prices.toml, for kinds that ask for prices: --param prices=FILE.",
+        ),
     ] = None,
     title: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The notebook's heading.")
@@ -151,7 +160,7 @@ def create(
         says_kind=kind is not None or settings.layer("kind") != "default",
         templates=_templates(templates, configured, settings),
         sections=tuple(section or ()),
-        answers=choose.params(param or ()),
+        answers=choose.params([*(param or ()), *([f"prices={prices}"] if prices else ())]),
         usual_answers=choose.params(settings.params()),
         title=title,
         folder=settings.value("output_folder"),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from qualia_lab import __version__
-from qualia_lab.cli import config, console, create, demo, doctor, export, kinds, runs
+from qualia_lab.cli import config, console, create, demo, doctor, export, kinds, prices, runs
 
 app = typer.Typer(
     name="qualia-lab",
@@ -21,6 +21,7 @@ app.command("create", epilog=create.EPILOG)(create.create)
 app.command("export", epilog=export.EPILOG)(export.export)
 app.command("runs", epilog=runs.EPILOG)(runs.runs)
 app.command("kinds", epilog=kinds.EPILOG)(kinds.kinds)
+app.command("prices", epilog=prices.EPILOG)(prices.prices)
 app.command("config", epilog=config.EPILOG)(config.config)
 app.command("demo", epilog=demo.EPILOG)(demo.demo)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)

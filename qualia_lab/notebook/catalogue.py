@@ -157,6 +157,7 @@ def _parameter(name: str, row: Any, where: str) -> Parameter:
         optional={
             "at_prompt": lambda value: isinstance(value, bool),
             "number": lambda value: isinstance(value, bool),
+            "path": lambda value: isinstance(value, bool),
             "choices": lambda value: value in _OF_RUNS or _texts(value),
             "default": lambda value: isinstance(value, str | int | float | bool),
         },
@@ -167,6 +168,7 @@ def _parameter(name: str, row: Any, where: str) -> Parameter:
         ask=row["ask"],
         at_prompt=row.get("at_prompt", True),
         number=row.get("number", False),
+        path=row.get("path", False),
         choices=tuple(choices) if isinstance(choices, list) else choices,
         default=row.get("default"),
     )

@@ -88,7 +88,7 @@ class NotebookGenerator:
             metadata={
                 "kernelspec": dict(_KERNEL),
                 "language_info": {"name": "python"},
-                "qualia_lab": _recipe(selection, runs),
+                "qualia_lab": _recipe(kind, selection, runs),
             },
         )
         nbformat.validate(notebook)
@@ -289,13 +289,24 @@ def _context(kind: Kind, selection: Selection, runs: RunSet) -> dict[str, Any]:
         "parameters": {
             "tracking_uri": uris.for_notebook(selection.tracking_uri, selection.output.parent),
             "run_ids": _wanted(selection, runs),
-            **selection.parameters,
+            **_parameters(kind, selection),
         },
         "experiments": experiments,
         "n_runs": len(runs),
         "of_runs": selection.of_runs,
         "newest": "" if newest is None else f"{newest:%Y-%m-%d %H:%M:%S} UTC",
         "version": __version__,
+    }
+
+
+def _parameters(kind: Kind, selection: Selection) -> dict[str, Answer]:
+    """The answers, paths from the notebook's folder."""
+    paths = {parameter.name for parameter in kind.parameters if parameter.path}
+    return {
+        name: uris.path_for_notebook(answer, selection.output.parent)
+        if name in paths and isinstance(answer, str)
+        else answer
+        for name, answer in selection.parameters.items()
     }
 
 
@@ -311,13 +322,13 @@ def _wanted(selection: Selection, runs: RunSet) -> list[str] | dict[str, Any]:
     return selecting.plain_query(selection.query, runs)
 
 
-def _recipe(selection: Selection, runs: RunSet) -> dict[str, Any]:
+def _recipe(kind: Kind, selection: Selection, runs: RunSet) -> dict[str, Any]:
     """What made the notebook, in its metadata: enough to make it again."""
     return {
         "version": __version__,
         "kind": selection.kind,
         "title": whole(selection.title),
-        "parameters": dict(selection.parameters),
+        "parameters": _parameters(kind, selection),
         "selection": {
             "tracking_uri": uris.for_notebook(selection.tracking_uri, selection.output.parent),
             "experiments": [whole(one) for one in selection.experiments],

@@ -244,6 +244,11 @@ def for_notebook(uri: str, folder: Path) -> str:
     return uri
 
 
+def path_for_notebook(path: str, folder: Path) -> str:
+    """The path of a file as a notebook in ``folder`` should hold it: an absolute one stays."""
+    return path if not path or _is_absolute(Path(path)) else _relative(Path(path), folder)
+
+
 def _is_absolute(path: Path) -> bool:
     """Also for a path with a Windows drive, on whatever system this is."""
     return path.is_absolute() or PureWindowsPath(str(path)).is_absolute()
