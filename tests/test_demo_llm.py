@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import sqlite3
+import subprocess
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +21,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from commands import DEMO, assert_refused, command, in_process
+from commands import DEMO, assert_refused, command, environment, in_process
+from conftest import BIN
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from test_demo import python, world
 
 from qualia_lab.cli.demo import main as demo_command
@@ -537,3 +545,57 @@ def test_all_scenarios_by_the_command(tmp_path: Path) -> None:
     assert record["run_ids"] == [one for each in found.values() for one in each["run_ids"]]
     assert found["llm"]["traces"] > 240
     assert found["drift"]["traces"] == found["training"]["traces"] == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_no_run_running(
+    number: signal.Signals, code: int, migrated: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
+
+    def stored(query: str) -> list[Any]:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as db:
+            return list(db.execute(query))
+
+    process = subprocess.Popen(
+        [str(BIN / DEMO), "--scenario", "llm", "--tracking-uri", f"sqlite:///{path}"],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    with process:
+        deadline = time.monotonic() + 90
+        while not stored("SELECT 1 FROM trace_info LIMIT 1"):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, b"")
+    ended = dict(stored("SELECT name, status FROM runs"))
+    assert ended["ground-truth"] == "FINISHED"
+    assert "KILLED" in ended.values()
+    assert "RUNNING" not in ended.values()
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO trace_info", "INSERT INTO trace_tags"])
+def test_stopped_within_a_transaction_its_lock_is_let_go(
+    statement: str, migrated: Path, tmp_path: Path
+) -> None:
+    """SQLite stays locked for as long as anything holds on to the interrupted transaction."""
+    path = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
+
+    def interrupt(connection: Any, cursor: Any, executed: str, *others: Any) -> None:
+        if executed.startswith(statement):
+            event.remove(Engine, "after_cursor_execute", interrupt)
+            raise KeyboardInterrupt
+
+    event.listen(Engine, "after_cursor_execute", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        create_demo_runs(f"sqlite:///{path}", scenario="llm")
+    with closing(sqlite3.connect(path)) as db:
+        statuses = dict(db.execute("SELECT name, status FROM runs"))
+    assert statuses == {"ground-truth": "FINISHED", "prompt-v1": "KILLED"}

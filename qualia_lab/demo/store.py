@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -60,6 +62,10 @@ class Store:
         try:
             yield
         except BaseException as error:
+            # An interrupt in the middle of a transaction leaves it open, and SQLite locked, for as
+            # long as the frames of the traceback hold on to it.
+            traceback.clear_frames(error.__traceback__)
+            gc.collect()
             # What went wrong matters more than that its run could not be ended either.
             with suppress(Exception):
                 self.end(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
