@@ -5,13 +5,16 @@ Rows are inserted directly, since logging 100,000 runs through a client takes ho
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import sqlite3
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 T0 = 1_700_000_000_000
 PARAMS, METRICS, TAGS = 20, 20, 5
@@ -119,3 +122,104 @@ def _metrics(
     for run in ids:
         for i in range(METRICS):
             yield f"metric_{i:02}", draw.random(), T0 + i, run, 0, 0
+
+
+def trace_store(folder: Path, traces: int) -> Path:
+    """``traces`` traces of three spans: an agent, and two calls of models below it."""
+    path = folder / f"traces-{traces}.db"
+    if path.exists():
+        return path
+    with _filling(folder, path) as db:
+        draw = random.Random(traces)
+        for start in range(0, traces, _BATCH):
+            _insert_traces(db, draw, range(start, min(start + _BATCH, traces)))
+    return path
+
+
+_MODELS = (("gpt-4o", "openai"), ("claude-haiku-4-5", "anthropic"), ("gpt-4o-mini", "openai"))
+_WORDS = "the a model of data run metric trace span token cost value step loss rate".split()  # noqa: SIM905
+
+
+def _insert_traces(db: sqlite3.Connection, draw: random.Random, numbers: range) -> None:
+    infos, metadata, tags, spans = [], [], [], []
+    for number in numbers:
+        raw = draw.getrandbits(128)
+        trace_id, started = f"tr-{raw:032x}", T0 + number * 60_000
+        children = [_call(draw, raw, trace_id, started, place) for place in (1, 2)]
+        usage = {
+            key: sum(child["usage"][key] for child in children) for key in children[0]["usage"]
+        }
+        infos.append((trace_id, 1, started, 2000, "OK", "What is it?", "It is this."))
+        pairs = {
+            "mlflow.trace.tokenUsage": json.dumps(usage),
+            "mlflow.trace.user": f"user-{draw.randrange(50)}",
+            "mlflow.trace.session": f"session-{number // 5}",
+            "mlflow.trace_schema.version": "3",
+            "mlflow.trace.infoFinalized": "true",
+        }
+        metadata += [(trace_id, key, value) for key, value in pairs.items()]
+        about = {
+            "mlflow.traceName": "agent",
+            "mlflow.trace.spansLocation": "TRACKING_STORE",
+            "team": f"team-{draw.randrange(5)}",
+        }
+        tags += [(trace_id, key, value) for key, value in about.items()]
+        root = _span(raw, trace_id, started, 0, "agent", {"mlflow.spanType": '"CHAIN"'})
+        spans += [root, *(child["row"] for child in children)]
+    db.executemany(
+        "INSERT INTO trace_info (request_id, experiment_id, timestamp_ms, execution_time_ms,"
+        " status, request_preview, response_preview) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        infos,
+    )
+    db.executemany(
+        "INSERT INTO trace_request_metadata (request_id, key, value) VALUES (?, ?, ?)", metadata
+    )
+    db.executemany("INSERT INTO trace_tags (request_id, key, value) VALUES (?, ?, ?)", tags)
+    db.executemany(
+        "INSERT INTO spans (trace_id, experiment_id, span_id, parent_span_id, name, type, status,"
+        " start_time_unix_nano, end_time_unix_nano, content) VALUES (?, 1, ?, ?, ?, ?, 'OK', ?, ?, ?)",
+        spans,
+    )
+
+
+def _call(draw: random.Random, raw: int, trace_id: str, started: int, place: int) -> dict[str, Any]:
+    model, provider = draw.choice(_MODELS)
+    inputs, outputs = draw.randrange(200, 3000), draw.randrange(20, 600)
+    usage = {"input_tokens": inputs, "output_tokens": outputs, "total_tokens": inputs + outputs}
+    text = " ".join(draw.choices(_WORDS, k=200))
+    attributes = {
+        "mlflow.spanType": '"LLM"',
+        "mlflow.spanInputs": json.dumps({"messages": [{"role": "user", "content": text}]}),
+        "mlflow.spanOutputs": json.dumps({"content": text[:300]}),
+        "mlflow.chat.tokenUsage": json.dumps(usage),
+        "mlflow.llm.model": json.dumps(model),
+        "mlflow.llm.provider": json.dumps(provider),
+    }
+    if place == 1:
+        attributes["mlflow.llm.cost"] = json.dumps({"total_cost": inputs * 1e-6})
+    row = _span(raw, trace_id, started, place, f"stage-{place}", attributes)
+    return {"usage": usage, "row": row}
+
+
+def _span(
+    raw: int, trace_id: str, started: int, place: int, name: str, attributes: dict[str, str]
+) -> tuple[Any, ...]:
+    """A row of the table of spans, its text as MLflow writes it."""
+    ids = [((raw + one) & (2**64 - 1)).to_bytes(8, "big") for one in (place, 0)]
+    begin = started * 1_000_000 + place * 1000
+    content = {
+        "trace_id": b64encode(raw.to_bytes(16, "big")).decode(),
+        "span_id": b64encode(ids[0]).decode(),
+        "parent_span_id": b64encode(ids[1]).decode() if place else None,
+        "name": name,
+        "start_time_unix_nano": begin,
+        "end_time_unix_nano": begin + 1_000_000_000,
+        "events": [],
+        "status": {"code": "STATUS_CODE_OK", "message": ""},
+        "attributes": {"mlflow.traceRequestId": json.dumps(trace_id), **attributes},
+        "links": [],
+    }
+    parent = ids[1].hex() if place else None
+    kind = json.loads(attributes["mlflow.spanType"])
+    times = (begin, begin + 1_000_000_000)
+    return (trace_id, ids[0].hex(), parent, name, kind, *times, json.dumps(content))

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from stores import T0, Run, fill, run_id
+from stores import T0, Point, Run, fill, run_id
 from traced import Span, Traced, read, write
 
 from qualia_lab import ArtifactExplorer, RunSet, analysis
@@ -29,6 +29,7 @@ from qualia_lab.prices import Prices
 DAY = 86_400_000
 USER, SESSION, SCORER = "mlflow.trace.user", "mlflow.trace.session", "mlflow.trace.sourceScorer"
 MICRO = 1e-6
+NAN = float("nan")
 
 
 # --- which spans count ---------------------------------------------------------------------------
@@ -58,6 +59,7 @@ def frame(forest: list[tuple[int, bool, bool, bool]]) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"input_tokens": "Int64", "output_tokens": "Int64"})
 
 
+@settings(deadline=None)  # the first example imports MLflow
 @given(forests())
 def test_tokens_and_costs_are_summed_as_mlflow_sums_them(
     forest: list[tuple[int, bool, bool, bool]],
@@ -110,6 +112,10 @@ def test_spans_in_a_circle_come_to_an_end() -> None:
     assert not calls.outermost(calls.parents(spans), np.array([True] * 3)).any()
     spans["parent_id"] = ["s0", None, "gone"]
     assert calls.outermost(calls.parents(spans), np.array([True] * 3)).all()
+
+
+def at_end(value: float) -> list[Point]:
+    return [(0, T0, value)]
 
 
 # --- one store -----------------------------------------------------------------------------------
@@ -231,14 +237,16 @@ def test_runs_that_logged_tokens_or_a_cost_count_where_they_have_no_traces(
     fill(
         empty_store,
         [
-            Run(run_id=run_id(0), metrics={"total_cost": 2.5}),
+            Run(run_id=run_id(0), metrics={"total_cost": at_end(2.5)}),
             Run(
                 run_id=run_id(1),
-                metrics={"prompt_tokens": 1e6, "completion_tokens": 0.0},
+                metrics={"prompt_tokens": at_end(1e6), "completion_tokens": at_end(0.0)},
                 params={"model": "gpt-4o"},
             ),
-            Run(run_id=run_id(2), metrics={"loss": 1.0, "total_cost": float("nan")}),
-            Run(run_id=run_id(3), metrics={"total_cost": 9.0}),
+            Run(
+                run_id=run_id(2), metrics={"loss": at_end(1.0), "total_cost": at_end(float("nan"))}
+            ),
+            Run(run_id=run_id(3), metrics={"total_cost": at_end(9.0)}),
         ],
     )
     found = spent(
@@ -329,7 +337,8 @@ def test_the_shared_beginning_of_prompts_is_measured(demo: tuple[Spending, Any, 
     planted = truth["shared_prefix"]["tokens"]
     for _, group in own.groupby(["stage", "model"]):
         tokens = cheaper.shared_tokens(group)[1:]
-        assert (tokens >= planted - 1).all(), "every call shares at least that"
+        # Characters become tokens by the share of the whole prompt, whose own rounding that bears.
+        assert (tokens >= planted - 3).all(), "every call shares at least that"
 
 
 def test_each_conclusion_rests_on_a_number_in_the_data(demo: tuple[Spending, Any, RunSet]) -> None:
@@ -445,10 +454,10 @@ def test_the_common_beginning(one: str, other: str, length: int) -> None:
 
 
 @given(st.text("ab", max_size=20), st.text("ab", max_size=20))
-def test_the_common_beginning_is_that_of_the_standard_library(one: str, other: str) -> None:
-    import os
-
-    assert cheaper._common(one, other) == len(os.path.commonprefix([one, other]))
+def test_the_common_beginning_is_the_longest(one: str, other: str) -> None:
+    length = cheaper._common(one, other)
+    assert one[:length] == other[:length]
+    assert one[: length + 1] != other[: length + 1] or length == min(len(one), len(other))
 
 
 def daily(path: Path, costs: list[float]) -> Spending:

@@ -531,13 +531,17 @@ def test_bytes_that_are_no_text_are_replaced(store: Path) -> None:
 
 def test_no_runs_have_empty_frames_of_the_same_kind(store: Path) -> None:
     fill(store, [], experiment_id=2, name="empty")
+    fill(store, [], experiment_id=3, name="bare")
     add(store, FULL, Model(model_id="m-1", run_id=A))
     add(store, Trace(trace_id="other"), experiment_id=2)
     none, some = read(store, "2"), read(store, "1")
     assert len(none) == 0
     assert (len(some.models), len(some.traces())) == (1, 1)
     assert_frame_equal(none.models, some.models.iloc[:0])
-    assert_frame_equal(none.traces(), some.traces().iloc[:0])
+    # An experiment may hold traces alone.
+    assert none.traces()["trace_id"].tolist() == ["other"]
+    bare = read(store, "3")
+    assert_frame_equal(bare.traces(), some.traces().iloc[:0])
 
 
 def test_what_a_run_did_not_log_is_an_empty_frame_of_the_same_kind(store: Path) -> None:

@@ -20,7 +20,7 @@ NS = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """A span; ``tokens`` are input, output, cache read, cache write; times are ms after its trace."""
+    """A span. ``tokens``: input, output, cache read, cache write. Times: ms after its trace's."""
 
     span_id: str
     parent: str | None = None

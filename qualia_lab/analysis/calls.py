@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,12 +103,12 @@ def spending(runs: RunSet, prices: str | None = None) -> Spending:
     traces, spans = runs.traces(), runs.spans()
     chosen = _chosen(spans)
     calls = _of_spans(spans[chosen])
-    bare = traces[~traces["trace_id"].isin(spans["trace_id"])]
+    bare = traces[~_among(traces["trace_id"], spans["trace_id"])]
     calls = pd.concat([one for one in (calls, _of_traces(bare)) if len(one)] or [calls])
     logged = calls_of_runs(runs, traces)
     calls = pd.concat([calls, logged]) if len(logged) else calls
-    judges = set(traces.loc[traces["scorer"].notna(), "trace_id"])
-    calls["judge"] = calls["trace_id"].isin(judges)
+    judges = traces.loc[traces["scorer"].notna(), "trace_id"]
+    calls["judge"] = _among(calls["trace_id"], judges)
     calls = calls.sort_values(["started", "trace_id", "span_id"], ignore_index=True)
     found = _priced(calls, source)
     assessed = runs.assessments()
@@ -130,10 +129,18 @@ def spending(runs: RunSet, prices: str | None = None) -> Spending:
 
 def parents(spans: pd.DataFrame) -> NDArray[np.int64]:
     """The row of each span's parent in its trace; -1 for none, and for one that is not there."""
-    keys = pd.MultiIndex.from_arrays([spans["trace_id"], spans["span_id"]])
-    wanted = pd.MultiIndex.from_arrays([spans["trace_id"], spans["parent_id"].fillna("")])
-    place = pd.Index(keys).get_indexer(pd.Index(wanted))
-    place[place == np.arange(len(place))] = -1
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # In Arrow, since pandas makes a Python object of each of these texts.
+    trace, span, above = (
+        pa.array(spans[name], pa.string(), from_pandas=True)
+        for name in ("trace_id", "span_id", "parent_id")
+    )
+    keys = pc.binary_join_element_wise(trace, span, "/")
+    wanted = pc.binary_join_element_wise(trace, above, "/")
+    place = pc.index_in(wanted, value_set=keys).fill_null(-1).to_numpy(zero_copy_only=False)
+    place = np.where(place == np.arange(len(place)), -1, place)
     return place.astype(np.int64)
 
 
@@ -219,15 +226,20 @@ def _priced(calls: pd.DataFrame, source: Prices) -> tuple[Price, ...]:
     """Fill in ``cost``, ``source`` and ``price``; the prices that were used."""
     known = calls["recorded"].notna().to_numpy(dtype=bool)
     used: dict[Price, int] = {}
+    place = np.full(len(calls), -1)
+    # To the minute, since some prices are those of a time of the day.
     minutes = calls["started"].dt.floor("min").astype("datetime64[s, UTC]")
-    texts = [calls[name].astype(object).where(calls[name].notna(), "") for name in _WHOSE]
-
-    @cache
-    def place_of(model: str, provider: str, at: pd.Timestamp) -> int:
-        price = None if pd.isna(at) else source.find(model, provider, at.to_pydatetime())
-        return -1 if price is None else used.setdefault(price, len(used))
-
-    place = np.fromiter(map(place_of, *texts, minutes), dtype=np.int64, count=len(calls))
+    group = calls.groupby(list(_WHOSE), dropna=False, sort=False).ngroup().to_numpy()
+    for number in range(int(group.max(initial=-1)) + 1):
+        rows = np.flatnonzero(group == number)
+        model, provider = (_text(calls[name].iloc[rows[0]]) for name in _WHOSE)
+        mine = minutes.iloc[rows]
+        if not source.changes(model, provider):
+            mine = mine.where(mine.isna(), mine.min())
+        for at in mine.dropna().unique():
+            price = source.find(model, provider, at.to_pydatetime())
+            if price is not None:
+                place[rows[(mine == at).to_numpy()]] = used.setdefault(price, len(used))
     prices = tuple(used)
     costs = at_prices(calls, prices, place)
     calls["cost"] = np.where(known, calls["recorded"], costs)
@@ -235,6 +247,10 @@ def _priced(calls: pd.DataFrame, source: Prices) -> tuple[Price, ...]:
     calls["source"] = np.where(known, calls["kind"], names[place])
     calls["price"] = place
     return prices
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def at_prices(
@@ -271,10 +287,10 @@ def tokens_of(calls: pd.DataFrame) -> NDArray[np.float64]:
     )
 
 
-def _with_costs(traces: pd.DataFrame, calls: pd.DataFrame, judges: set[str]) -> pd.DataFrame:
+def _with_costs(traces: pd.DataFrame, calls: pd.DataFrame, judges: pd.Series[str]) -> pd.DataFrame:
     by_trace = calls.groupby("trace_id", sort=False)
     found = traces.rename(columns={"cost": "recorded"}).set_index("trace_id")
-    logged = calls.loc[~calls["trace_id"].isin(found.index)]
+    logged = calls.loc[~_among(calls["trace_id"], traces["trace_id"])]
     if len(logged):
         # Runs that logged what they used: an execution each, as far as anybody can tell.
         more = logged.set_index("trace_id")[["started", "duration", "status"]]
@@ -284,8 +300,18 @@ def _with_costs(traces: pd.DataFrame, calls: pd.DataFrame, judges: set[str]) -> 
     found["unpriced"] = calls["cost"].isna().groupby(calls["trace_id"], sort=False).sum()
     for name in ("calls", "unpriced"):
         found[name] = found[name].fillna(0).astype("int64")
-    found["judge"] = found.index.isin(judges)
-    return found.reset_index(names="trace_id")
+    found = found.reset_index(names="trace_id")
+    return found.assign(judge=_among(found["trace_id"], judges))
+
+
+def _among(texts: pd.Series[str], known: pd.Series[str]) -> NDArray[np.bool_]:
+    """Which texts are known; pandas' ``isin`` makes a Python object of each."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    one, other = (pa.array(each, pa.string(), from_pandas=True) for each in (texts, known))
+    found: NDArray[np.bool_] = pc.is_in(one, value_set=other).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _differing(spans: pd.DataFrame, traces: pd.DataFrame) -> int:

@@ -41,6 +41,12 @@ def genai_price(model: str, provider: str, at: datetime) -> Price | None:
     return _genai_rates(maker, info.id, info.get_prices(at), at)
 
 
+def changes(model: str, provider: str) -> bool:
+    """Whether genai-prices has several prices of a model, for several times."""
+    found = _genai_model(model, provider) if model else None
+    return found is not None and isinstance(found[1].prices, list) and len(found[1].prices) > 1
+
+
 @cache
 def _genai_model(model: str, provider: str) -> tuple[str, Any] | None:
     from genai_prices.data_snapshot import get_snapshot

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from qualia_lab.prices import file, published
@@ -39,6 +39,11 @@ class Prices:
             if line.is_for(model, named, on):
                 return line.price
         return published.genai_price(model, named, at) or published.catalogue_price(model, named)
+
+    def changes(self, model: str, provider: str) -> bool:
+        """Whether it depends on the time what a model costs."""
+        lines = [one for one in self._lines if one.is_for(model, provider, date.max)]
+        return len(lines) > 1 or published.changes(model, provider)
 
     def batch(self, price: Price) -> Price | None:
         """The same model in the batch tier, where a source knows what that costs."""

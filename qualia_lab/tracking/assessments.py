@@ -89,7 +89,7 @@ def row(
     error: str | None,
     metadata: Mapping[str, Any],
 ) -> tuple[Any, ...]:
-    """One assessment as a row of ``ASSESSMENTS``; ``value`` and ``error`` are JSON."""
+    """One assessment as a row of ``ASSESSMENTS``; ``value`` is JSON."""
     tokens = told.counts({key: _read(metadata.get(key)) for key in _TOKENS.values()}, _TOKENS)
     cost = told.number(_read(metadata.get(_COST)))
     return (
@@ -133,7 +133,7 @@ def _row_of_json(one: Mapping[str, Any], trace_id: str) -> tuple[Any, ...]:
         source_id=source.get("source_id"),
         created=last_ms(datetime.fromisoformat(one["create_time"])),
         valid=bool(one.get("valid", True)),
-        error=json.dumps(said["error"]) if said.get("error") else None,
+        error=_problem(said.get("error")),
         metadata=one.get("metadata") or {},
     )
 
@@ -159,7 +159,7 @@ def rows_of_entity(trace_info: Any) -> list[tuple[Any, ...]]:
                 source_id=one.source and one.source.source_id,
                 created=one.create_time_ms,
                 valid=one.valid is not False,
-                error=json.dumps(str(error)) if error else None,
+                error=_problem(error.to_dictionary()) if error else None,
                 metadata=one.metadata or {},
             )
         )
@@ -211,9 +211,17 @@ def _row_of_sql(one: Mapping[str, Any]) -> tuple[Any, ...]:
         source_id=one["source_id"],
         created=one["created"],
         valid=bool(one["valid"]),
-        error=one["error"] or None,
+        error=_problem(told.parsed(one["error"])),
         metadata=told.parsed(one["assessment_metadata"]),
     )
+
+
+def _problem(error: Mapping[str, Any] | None) -> str | None:
+    """Why there is no value: a code, and what was said."""
+    if not error:
+        return None
+    parts = (error.get("error_code"), error.get("error_message"))
+    return ": ".join(str(one) for one in parts if one) or None
 
 
 def _value(text: str | None) -> tuple[str | None, float]:
@@ -221,6 +229,8 @@ def _value(text: str | None) -> tuple[str | None, float]:
     if text is None:
         return None, float("nan")
     value = _read(text)
+    if value is None:
+        return None, float("nan")
     if isinstance(value, dict) and _ISSUE in value:
         value = value[_ISSUE]
     if isinstance(value, bool):

@@ -164,13 +164,16 @@ class ArtifactExplorer:
     def _load(self, query: Query, progress: Progress = unseen) -> RunSet:
         columns = self._reader.load(query, progress)
         names = {one.experiment_id: one.name for one in self._all_experiments}
+        looked_in = query.experiment_ids
+        if not looked_in and query.run_ids is None:
+            looked_in = tuple(one.experiment_id for one in self.experiments())
         if self._note:
             columns = replace(columns, warnings=(*columns.warnings, self._note))
         return frames.run_set(
             columns,
             source=_Source(self._reader, self._client),
             experiments=names,
-            looked_in=query.experiment_ids,
+            looked_in=looked_in,
             run_ids=query.run_ids,
         )
 

@@ -33,7 +33,7 @@ def run_set(
         columns: what a reader read.
         source: fetches what is not in it.
         experiments: experiment id -> name.
-        looked_in: ids of the experiments that were asked about; all by default.
+        looked_in: ids of the experiments that were asked about; none where runs were named.
         run_ids: what was asked for, which gives the order and what is missing; None keeps the
             order of ``columns``.
     """
@@ -64,7 +64,7 @@ def run_set(
             warnings=(*columns.warnings, *_odd_times(read)),
         ),
         source=source,
-        experiments={one: experiments[one] for one in looked_in or experiments},
+        experiments={one: experiments.get(one, one) for one in looked_in},
     )
 
 

@@ -188,8 +188,77 @@ def from_sql(
         chunk = statement.where(table.c.trace_id >= start)
         if number + 1 < len(starts):
             chunk = chunk.where(table.c.trace_id < starts[number + 1])
-        parts.append(reader.table(SPANS, map(_stored, _rows(fetch(given, chunk)))))
+        parts.append(parsed(fetch(given, chunk)))
     return together(parts)
+
+
+def parsed(stored: pa.Table) -> pa.Table:
+    """Rows of the database as rows of ``SPANS``.
+
+    Arrow parses the texts, several times as fast as Python. It takes JSON as MLflow writes it;
+    where one text is otherwise, all of them are read one by one.
+    """
+    import pyarrow.compute as pc
+
+    status = stored["status"]
+    simple = pc.not_equal(status, "ERROR")
+    try:
+        quick = _at_once(stored.filter(simple))
+    except ValueError:  # what Arrow raises
+        return _one_by_one(stored)
+    # An exception's type lies deep in a span, and errors are few.
+    return together([quick, _one_by_one(stored.filter(pc.invert(simple)))])
+
+
+def _one_by_one(stored: pa.Table) -> pa.Table:
+    return reader.table(SPANS, map(_stored, _rows(stored)))
+
+
+def _at_once(stored: pa.Table) -> pa.Table:
+    """As ``_one_by_one``, for spans without an error.
+
+    Raises:
+        ValueError: a text is no JSON of the types that MLflow writes.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kept = (_USAGE, _COST, _MODEL, _PROVIDER, _INPUTS)
+    attributes = pa.struct([(name, pa.string()) for name in kept])
+    texts = told.columns_of(stored["content"], pa.schema([("attributes", attributes)]))
+    found = dict(zip(kept, texts["attributes"].combine_chunks().flatten(), strict=True))
+    tokens, costs = told.counts_of(found[_USAGE], TOKENS), told.costs_of(found[_COST])
+    nothing = pa.nulls(len(stored), pa.int64())
+    counted = pc.is_valid(costs)
+    for values in tokens.values():
+        counted = pc.or_(counted, pc.is_valid(values))
+    no_text = pa.nulls(len(stored), pa.string())
+
+    def text(name: str) -> Any:
+        return pc.if_else(pc.not_equal(stored[name], ""), stored[name], no_text)
+
+    ended = pc.if_else(pc.less(stored["ended"], 0), nothing, stored["ended"])
+    columns = {
+        **{name: stored[name] for name in ("trace_id", "span_id", "status", "started")},
+        **{name: text(name) for name in ("parent_id", "name", "type")},
+        **tokens,
+        "ended": ended,
+        "model": _unquoted(found[_MODEL]),
+        "provider": _unquoted(found[_PROVIDER]),
+        "cost": costs,
+        "error": no_text,
+        "inputs": pc.if_else(counted, found[_INPUTS], no_text),
+    }
+    return pa.table({name: columns[name] for name in SPANS}).cast(reader.schema(SPANS))
+
+
+def _unquoted(texts: pa.Array) -> pa.Array:
+    """``_plain`` of each; a few texts come again and again."""
+    import pyarrow as pa
+
+    known = texts.dictionary_encode()
+    plain = pa.array([_plain(one) for one in known.dictionary.to_pylist()], pa.string())
+    return plain.take(known.indices)
 
 
 def together(parts: Sequence[pa.Table]) -> pa.Table:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qualia_lab.tracking import frames
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Bytes that Arrow parses at once; no text may be longer.
+_BLOCK = 1 << 20
 
 
 def counts(told: Any, names: Mapping[str, str]) -> dict[str, int]:
@@ -47,3 +53,64 @@ def parsed(told: Any) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def counts_of(texts: pa.Array, names: Mapping[str, str]) -> dict[str, pa.Array]:
+    """``counts`` of many texts at once: a column a name, null for what is no count.
+
+    Raises:
+        ValueError: a text is no object with whole numbers under these names.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = columns_of(texts, pa.schema([(one, pa.int64()) for one in names.values()]))
+    nothing = pa.nulls(len(texts), pa.int64())
+    return {
+        name: pc.if_else(pc.greater_equal(found[theirs], 0), found[theirs], nothing)
+        for name, theirs in names.items()
+    }
+
+
+def costs_of(texts: pa.Array) -> pa.Array:
+    """``cost`` of many texts at once: null for what is no finite number.
+
+    Raises:
+        ValueError: a text is no object with a number as its whole cost.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    costs = columns_of(texts, pa.schema([("total_cost", pa.float64())]))["total_cost"]
+    finite = pc.less_equal(pc.abs(costs), frames.LARGEST)
+    return pc.if_else(finite, costs, pa.nulls(len(texts), pa.float64()))
+
+
+def columns_of(texts: pa.Array, schema: pa.Schema) -> pa.Table:
+    """Objects of JSON as columns, a row a text; null where there is no text.
+
+    Raises:
+        ValueError: a text is no object of these types.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import json as arrow_json
+
+    here = pc.greater(pc.binary_length(texts), 0).fill_null(False)
+    lines = [one.encode() for one in pc.filter(texts, here).to_pylist()]
+    if not lines:
+        return pa.table([pa.nulls(len(texts), field.type) for field in schema], schema=schema)
+    if not all(one[:1] == b"{" and one[-1:] == b"}" for one in lines):
+        raise ValueError("a text is no object")  # Arrow 25 crashes on a bare null
+    longest = max(map(len, lines))
+    found = arrow_json.read_json(
+        pa.BufferReader(b"\n".join(lines)),
+        arrow_json.ReadOptions(block_size=max(_BLOCK, longest + 1)),
+        arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+    )
+    if len(found) != len(lines):
+        raise pa.ArrowInvalid("a text holds several objects, or none")
+    place = pc.cumulative_sum(pc.cast(here, pa.int64()))
+    place = pc.subtract(place, 1)
+    place = pc.if_else(here, place, pa.nulls(len(texts), pa.int64()))
+    return found.take(place)

@@ -272,12 +272,18 @@ def _whole(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    usage = [told.counts(one, _TOKENS) if one else {} for one in metadata[_USAGE].to_pylist()]
-    costs = [told.cost(one) if one else None for one in metadata[_COST].to_pylist()]
-    parsed = {
-        **{name: pa.array([one.get(name) for one in usage], pa.int64()) for name in _TOKENS},
-        "cost": pa.array(costs, pa.float64()),
-    }
+    try:
+        parsed = {
+            **told.counts_of(metadata[_USAGE], _TOKENS),
+            "cost": told.costs_of(metadata[_COST]),
+        }
+    except ValueError:  # what Arrow raises for JSON that is not as MLflow writes it
+        usage = [told.counts(one, _TOKENS) if one else {} for one in metadata[_USAGE].to_pylist()]
+        costs = [told.cost(one) if one else None for one in metadata[_COST].to_pylist()]
+        parsed = {
+            **{name: pa.array([one.get(name) for one in usage], pa.int64()) for name in _TOKENS},
+            "cost": pa.array(costs, pa.float64()),
+        }
     valid = {
         **{name: _where(pc.greater_equal(found[name], 0), found[name]) for name in _TOKENS},
         "cost": _where(pc.is_finite(found["cost"]), found["cost"]),
