@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "directions": set(),
     "moments": {"errors", "text"},
     "seeds": set(),
-    "table_files": set(),
+    "table_files": {"text"},
     "model": {"directions", "errors", "seeds", "table_files", "text"},
     "where": {"directions", "errors", "model", "moments", "text"},
     "analysis": BASE,
