@@ -47,6 +47,7 @@ bench: $(VENV)/.installed  ## Measure everything; writes benchmarks/RESULTS.md.
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/executing.py
 	$(BIN)/python benchmarks/prompt.py
+	$(BIN)/python benchmarks/drift.py $(if $(EVIDENTLY),--evidently $(EVIDENTLY))
 
 bench-quick: $(VENV)/.installed  ## Measure reading 10,000 runs; under 2 minutes.
 	$(BIN)/python benchmarks/reading.py --quick

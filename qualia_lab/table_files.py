@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
 
+from qualia_lab.text import whole
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -185,7 +187,7 @@ def _is_number(text: str) -> bool:
 
 
 def _name(name: Any) -> str:
-    return name if isinstance(name, str) else json.dumps(name, default=str)
+    return whole(name if isinstance(name, str) else json.dumps(name, default=str))
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -201,7 +203,8 @@ def _series(values: Sequence[Any]) -> pd.Series[Any]:
     """A column of the type that pandas finds for all of it, else of Python's own objects."""
     import pandas as pd
 
+    clean = [whole(one) if isinstance(one, str) else one for one in values]
     try:
-        return pd.Series(list(values), dtype=None if len(values) else "object")
-    except (OverflowError, TypeError, ValueError, UnicodeError):
-        return pd.Series(list(values), dtype="object")
+        return pd.Series(clean, dtype=None if clean else "object")
+    except (OverflowError, TypeError, ValueError):
+        return pd.Series(clean, dtype="object")

@@ -43,7 +43,7 @@ def kind_in(folder: Path, manifest: str, name: str = "mine") -> Catalogue:
 def test_a_folder_is_a_kind(tmp_path: Path) -> None:
     catalogue = kind_in(tmp_path, GOOD)
     kind = catalogue.kind("mine")
-    assert catalogue.names() == ["mine", "observation"]
+    assert catalogue.names() == sorted(["mine", *Catalogue().names()])
     assert (kind.title, kind.min_runs) == ("Mine", 2)
     assert kind.parameters == (
         Parameter(name="metric", ask="Which metric", choices="metrics", default="first"),
@@ -88,7 +88,7 @@ def test_a_fault_in_a_manifest_names_the_file_and_the_key(
 def test_an_unknown_kind_lists_the_known(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no kind of notebook observasion") as caught:
         Catalogue([tmp_path]).kind("observasion")
-    assert caught.value.hint == "known: observation"
+    assert caught.value.hint.startswith("known: observation, ")
 
 
 def test_the_first_folder_wins_section_by_section(tmp_path: Path) -> None:

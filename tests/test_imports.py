@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prices": {"errors", "text"},
     "seeds": set(),
     "usage": set(),
-    "table_files": set(),
+    "table_files": {"text"},
     "model": {"directions", "errors", "seeds", "table_files", "text", "usage"},
     "where": {"directions", "errors", "model", "moments", "text"},
     "analysis": BASE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain, count
 from numbers import Real
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from qualia_lab.analysis.labels import plain
+from qualia_lab.text import whole
 
 Kind = Literal["number", "category", "time", "empty"]
 
@@ -35,10 +37,10 @@ class Column:
     missing: int
     unbounded: int = 0
     zoneless: bool = False
-    _kept: dict[str, pd.Series[int]] = field(default_factory=dict, repr=False)
+    _kept: dict[str, dict[str, int]] = field(default_factory=dict, repr=False)
 
     @property
-    def counts(self) -> pd.Series[int]:
+    def counts(self) -> dict[str, int]:
         """How often each category is there, by its text; counted once."""
         if "counts" not in self._kept:
             self._kept["counts"] = category_counts(self.values)
@@ -239,21 +241,23 @@ def _called(series: pd.Series[Any], found: Column) -> str:
     return {"number": "numbers", "time": "times"}.get(found.kind, found.kind)
 
 
-def category_counts(series: pd.Series[Any]) -> pd.Series[int]:
-    """How often each value is there, by its text; the rows without one do not count."""
+def category_counts(series: pd.Series[Any]) -> dict[str, int]:
+    """How often each value is there, by its text, the most frequent first; missing ones are not."""
     try:
         counts = series.value_counts(dropna=True)
     except TypeError:  # lists and dicts can't be counted as they are
-        counts = series.dropna().map(repr).value_counts()
-    if all(isinstance(one, str) for one in counts.index):
-        return counts
-    texts = pd.Index([str(one) for one in counts.index], dtype="object")
-    return counts.set_axis(texts).groupby(level=0, sort=False).sum()
+        counts = series.dropna().map(_category_text).value_counts()
+    found: dict[str, int] = {}
+    for value, count_of in zip(counts.index, counts.to_numpy(), strict=True):
+        text = _category_text(value) or ""
+        found[text] = found.get(text, 0) + int(count_of)
+    return found
 
 
 def category_texts(series: pd.Series[Any]) -> np.ndarray:
     """Each value as the text that ``category_counts`` counts it by; None for a missing one."""
     if pd.api.types.is_string_dtype(series.dtype) and series.dtype.kind != "O":
+        # Text as pandas holds it has no lone surrogates.
         return series.astype("object").where(series.notna(), None).to_numpy(dtype="object")
     texts = [_category_text(one) for one in series.astype("object")]
     found = np.empty(len(texts), dtype="object")
@@ -263,14 +267,14 @@ def category_texts(series: pd.Series[Any]) -> np.ndarray:
 
 def _category_text(value: Any) -> str | None:
     if isinstance(value, list | dict | np.ndarray | tuple | set):
-        return repr(value)
-    return None if value is None or value is pd.NA or value != value else str(value)
+        return whole(repr(value))
+    return None if value is None or value is pd.NA or value != value else whole(str(value))
 
 
-def aligned(reference: pd.Series[int], current: pd.Series[int]) -> tuple[list[str], np.ndarray]:
+def aligned(
+    reference: Mapping[str, int], current: Mapping[str, int]
+) -> tuple[list[str], np.ndarray]:
     """The categories of both, those of the reference first, and their counts in 2 rows."""
-    index = reference.index.append(current.index[~current.index.isin(reference.index)])
-    both = [
-        one.reindex(index, fill_value=0).to_numpy(dtype="int64") for one in (reference, current)
-    ]
-    return [str(one) for one in index], np.array(both)
+    names = list(dict.fromkeys([*reference, *current]))
+    rows = [[side.get(name, 0) for name in names] for side in (reference, current)]
+    return names, np.array(rows, dtype="int64").reshape(2, len(names))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 
 # Below so many values the two distribution functions are compared at every one of them.
 _FEW = 20_000
 _GRID = 4096
+# So many values at a time stay in a processor's cache.
+_PART = 32_768
 # Counting all ways takes as long as the sizes multiply to.
 _EXACT = 1_000_000
 # From so many values on the limit is within a hundredth of the law where that matters.
@@ -34,22 +37,22 @@ def ks_distance(x: np.ndarray, y: np.ndarray) -> float:
         return _largest(x, y, np.concatenate([x, y]))
     grid = np.unique(np.concatenate([_every(x), _every(y)]))
     upto_x, upto_y = (np.searchsorted(one, grid, "right") for one in (x, y))
-    below_x, below_y = (np.searchsorted(one, grid, "left") for one in (x, y))
     share_x, share_y = upto_x / len(x), upto_y / len(y)
     found = float(np.abs(share_x - share_y).max())
-    most = np.maximum(
-        below_x[1:] / len(x) - share_y[:-1],
-        below_y[1:] / len(y) - share_x[:-1],
-    )
+    most = np.maximum(share_x[1:] - share_y[:-1], share_y[1:] - share_x[:-1])
     cells = np.flatnonzero(most > found)
-    inner = [
-        one[np.repeat(upto[cells] - np.cumsum(size) + size, size) + np.arange(size.sum())]
-        for one, upto, size in (
-            (x, upto_x, below_x[cells + 1] - upto_x[cells]),
-            (y, upto_y, below_y[cells + 1] - upto_y[cells]),
-        )
-    ]
-    return max(found, _largest(x, y, np.concatenate(inner)))
+    return max(found, _largest(x, y, np.concatenate([
+        _inner(x, upto_x, grid, cells), _inner(y, upto_y, grid, cells)
+    ])))  # fmt: skip
+
+
+def _inner(values: np.ndarray, upto: np.ndarray, grid: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """The values that lie within cells of the grid, their ends left out."""
+    first, last = upto[cells], np.searchsorted(values, grid[cells + 1], "left")
+    sizes = last - first
+    places = np.repeat(first - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+    found: np.ndarray = values[places]
+    return found
 
 
 def _every(values: np.ndarray) -> np.ndarray:
@@ -92,28 +95,40 @@ def wasserstein(x: np.ndarray, y: np.ndarray) -> float:
     """The area between the distribution functions of two sorted samples, in their own unit.
 
     That is the 1-Wasserstein distance, read off the quantile functions (Vallender 1974): the mean
-    of |x - y| over ranks, where the samples are of one size; else both are cut at the ranks of
-    either.
+    of |x - y| over ranks. Done in parts, which is faster than all at once.
     """
-    n, m = len(x), len(y)
-    if n == m:
-        gaps = x - y
-        return float(np.abs(gaps, out=gaps).mean())
-    # Ranks as whole numbers: of n·m parts, every m-th ends a value of x, every n-th one of y.
-    ends = np.sort(
-        np.concatenate([np.arange(1, n + 1) * m, np.arange(1, m + 1) * n]), kind="stable"
-    )
-    lengths = np.diff(ends, prepend=0)
-    gaps = x[(ends - 1) // m] - y[(ends - 1) // n]
-    return float(np.dot(np.abs(gaps, out=gaps), lengths / (n * m)))
+    if len(x) < len(y):
+        x, y = y, x
+    ends = np.linspace(0, len(x), len(x) // _PART + 2).astype(int)
+    return sum(_between(x, y, first, last) for first, last in pairwise(ends)) / len(x)
+
+
+def _between(x: np.ndarray, y: np.ndarray, first: int, last: int) -> float:
+    """The distance of some of the values of ``x`` from those of ``y`` that have the same ranks.
+
+    The ranks of one value of the larger sample are those of one value of the smaller, or the end of
+    one's and the beginning of the next one's.
+    """
+    mine = x[first:last]
+    if len(x) == len(y):
+        return float(np.abs(mine - y[first:last]).sum())
+    begin = np.arange(first, last) * (len(y) / len(x))
+    end = np.arange(first + 1, last + 1) * (len(y) / len(x))
+    at = begin.astype(int)  # what rounding gets wrong here has next to no ranks
+    after = np.clip(end - (at + 1), 0.0, None) / (end - begin)
+    here, there = y[at], y[np.minimum(at + 1, len(y) - 1)]
+    return float((np.abs(mine - here) * (1 - after) + np.abs(mine - there) * after).sum())
 
 
 def deviation(values: np.ndarray) -> float:
     """The standard deviation of a sample, with n - 1; 0 for one value."""
     if len(values) < 2:
         return 0.0
-    apart = values - values.mean()
-    return float(np.sqrt(np.dot(apart, apart) / (len(values) - 1)))
+    mean, ends = values.mean(), np.linspace(0, len(values), len(values) // _PART + 2).astype(int)
+    squares = sum(
+        float(np.square(values[first:last] - mean).sum()) for first, last in pairwise(ends)
+    )
+    return float(np.sqrt(squares / (len(values) - 1)))
 
 
 def decile_counts(x: np.ndarray, y: np.ndarray, bins: int = BINS) -> np.ndarray:

@@ -21,6 +21,8 @@ SOME: dict[Sort, float] = {
 }  # fmt: skip
 MUCH = 0.2
 _FEW = 1000
+# How many of these each kind of feature is asked for.
+_ASKED = {"number": 4, "category": 3}
 _MOST_NAMED = 3
 
 
@@ -68,7 +70,10 @@ def _changes(samples: Samples) -> tuple[Change, ...]:
     found = [one for feature in samples.features.shared for one in _of(feature)]
     if not found:
         return ()
-    q = stats.false_discovery_control([one.p for one in found])
+    # What did not happen was looked for too: 1 is how probable nothing or more is.
+    asked = sum(_ASKED.get(feature.kind, 1) for feature in samples.features.shared)
+    ones = [1.0] * (max(asked, len(found)) - len(found))
+    q = stats.false_discovery_control([*(one.p for one in found), *ones])[: len(found)]
     judged = [replace(one, q=float(value)) for one, value in zip(found, q, strict=True)]
     order = list(SOME)
     return tuple(sorted(judged, key=lambda one: (order.index(one.sort), -abs(one.share))))
