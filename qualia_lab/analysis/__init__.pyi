@@ -57,14 +57,14 @@ from .tables import compare_tables as compare_tables
 from .texts import compare_texts as compare_texts
 from .trends import best_so_far as best_so_far
 from .trends import trend as trend
+from .watch_advice import watch_findings as watch_findings
+from .watch_advice import what_to_do as what_to_do
 from .watch_alerts import alert_note as alert_note
 from .watch_alerts import alert_table as alert_table
 from .watch_charts import performance_chart as performance_chart
 from .watch_concepts import concept_drift_chart as concept_drift_chart
 from .watch_concepts import concept_drift_note as concept_drift_note
 from .watch_concepts import concept_drift_table as concept_drift_table
-from .watch_findings import watch_findings as watch_findings
-from .watch_findings import what_to_do as what_to_do
 from .watch_performance import performance_note as performance_note
 from .watch_performance import performance_table as performance_table
 from .watch_rules import psi_false_alarm_rate as psi_false_alarm_rate
