@@ -321,6 +321,17 @@ def test_nothing_found_says_how_small_a_change_would_have_been_seen(empty_store:
     assert repr(found).startswith("Nothing found")
 
 
+def test_an_odd_value_is_a_warning_and_names_its_run(empty_store: Path) -> None:
+    values = 0.9 + 0.01 * np.random.default_rng(2).standard_normal(60)
+    values[50] -= 0.12
+    runs = load(empty_store, daily(values.tolist()))
+    found = analysis.what_to_do(runs, "accuracy")
+    assert [one.level for one in found.findings] == ["warning"]
+    assert found.findings[0].what.startswith("accuracy has a value beyond its limits at day-50")
+    assert "level has not been shown to move" in dict(found.notes)["Do"]
+    assert "values are not normal" in str(analysis.alert_note(runs, "accuracy"))
+
+
 def test_every_rule_shows_its_false_alarms(empty_store: Path) -> None:
     runs = load(empty_store, planted())
     table = analysis.alert_table(runs, "accuracy")

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
@@ -29,7 +30,9 @@ class Rule:
     """A rule: what it looks at, the threshold that is in use by habit, and where that comes from.
 
     ``score`` gives the statistic up to each value, a row a series, from the baseline and the values
-    after it, both with the bad direction up; ``at_least`` says whether the threshold itself counts.
+    after it, both with the bad direction up. The threshold itself counts where they are ``whole``
+    numbers. A rule of a ``single`` value warns and raises no alarm: how far single values lie is
+    a matter of the tails of their distribution, which so few values do not show.
     """
 
     name: str
@@ -39,6 +42,12 @@ class Rule:
     source: str
     score: Callable[[np.ndarray, np.ndarray], np.ndarray]
     whole: bool = False
+    single: bool = False
+
+    @property
+    def level(self) -> Literal["warning", "alarm"]:
+        """What it raises."""
+        return "warning" if self.single else "alarm"
 
     def path(self, baseline: np.ndarray, after: np.ndarray, sides: int) -> np.ndarray:
         """The statistic up to each value; of both directions the larger where ``sides`` is 2."""
@@ -112,6 +121,7 @@ RULES: tuple[Rule, ...] = (
         habit=3,
         source="Shewhart 1931",
         score=_limit,
+        single=True,
     ),
     Rule(
         name="in a row",
@@ -137,6 +147,7 @@ RULES: tuple[Rule, ...] = (
         habit=3.5,
         source="Iglewicz and Hoaglin 1993",
         score=_odd,
+        single=True,
     ),
 )
 
