@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from cases import CASES, write_case
 from commands import assert_refused, command
@@ -365,8 +367,25 @@ def test_a_table_of_predictions_is_a_stream_of_errors(
     notebook = generated(templates, empty_store, table="eval/predictions.json")
     (alarm,) = [one for one in shown_findings(notebook) if one["level"] == "alarm"]
     assert alarm["what"].startswith("errors rise along the stream")
-    place = int(alarm["evidence"].split("At value ")[1].split(":")[0].replace(",", ""))
+    found = re.search(r"at about value ([\d,]+), seen at value ([\d,]+)", alarm["evidence"])
+    assert found is not None
+    start, place = (int(one.replace(",", "")) for one in found.groups())
+    assert 1700 <= start <= 1900  # planted: 1800
     assert place > 1800
+
+
+def test_errors_that_fell_again_are_a_warning(empty_store: Path) -> None:
+    made = np.random.default_rng(0)
+    rates = np.repeat([0.1, 0.3, 0.1], [2000, 1500, 1000])
+    errors = pd.Series((made.random(4500) < rates) * 1.0)
+    runs = load(empty_store, planted(days=12, since=4, lost=0.0))
+    levels = {
+        one.what.split()[1]: one.level
+        for one in analysis.watch_findings(runs, "accuracy", errors=errors)
+    }
+    assert levels == {"rise": "warning", "fall": "note"}
+    risen = analysis.watch_findings(runs, "accuracy", errors=errors[:3500])
+    assert [one.level for one in risen] == ["alarm"]
 
 
 def test_the_points_of_one_run_are_watched_where_it_is_alone(empty_store: Path) -> None:

@@ -45,7 +45,7 @@ def watch_findings(
     """What the checks over time found, by level.
 
     Alarms: a calibrated rule on the level of the metric fires or its change point is one (see
-    ``alert_table``), for the worse where that is known; ADWIN sees errors of predictions rise.
+    ``alert_table``), for the worse where that is known; ADWIN saw errors of predictions rise last.
     Warnings: a single value beyond its limits; a change point at ``parts.false_alarms`` that is no
     alarm; other metrics that changed for the worse or in no known direction. Notes: changes for the
     better, and what could not be checked.
@@ -272,18 +272,22 @@ def _of_errors(
         return
     found = drifts(stream.errors)
     rate, _ = in_vain(stream_false_alarms(ALARM, stream.errors), len(stream.errors))
-    for rises, word in ((True, "rise"), (False, "fall")):
-        mine = [one for one in found if (one.after > one.before) == rises]
-        if not mine:
-            continue
-        last = mine[-1]
-        finding = _finding(
-            "alarm" if rises else "note",
-            f"errors {word} along the stream: {len(mine):,} of ADWIN's alarms",
-            f"{drift_told(last, stream)} In vain: {rate}",
-        )
+    rises = [one for one in found if one.after > one.before]
+    falls = [one for one in found if one.after <= one.before]
+    of = f"of {len(found):,} changes by ADWIN"
+    if rises:
+        last = rises[-1]
+        is_now = last is found[-1]
+        what = f"errors rise along the stream: {len(rises):,} {of}"
+        level: Level = "alarm" if is_now else "warning"
+        after = "" if is_now else " Errors fell again after it."
+        evidence = f"{drift_told(last, stream)}{after} In vain: {rate}"
         do = (
             f"retrain on what came since value {last.start + 1:,}: the error there is "
             f"{rough(last.after)}, and was {rough(last.before)}."
         )
-        yield Advised(finding=finding, do=do if rises else "")
+        yield Advised(finding=_finding(level, what, evidence), do=do if is_now else "")
+    if falls:
+        what = f"errors fall along the stream: {len(falls):,} {of}"
+        evidence = f"{drift_told(falls[-1], stream)} In vain: {rate}"
+        yield Advised(finding=_finding("note", what, evidence))
