@@ -314,6 +314,16 @@ def test_a_sudden_change_names_the_run_before_which_it_came(empty_store: Path) -
     assert "Sudden or gradual: sudden: a step fits better than a ramp" in text
 
 
+def test_another_commit_at_a_sudden_change_is_told(empty_store: Path) -> None:
+    random = np.random.default_rng(1)
+    values = 0.5 + 0.01 * random.standard_normal(60) + 0.08 * (np.arange(60) >= 40)
+    made = daily(values.tolist(), "loss")
+    for place, run in enumerate(made):
+        run.tags = {"mlflow.source.git.commit": "a" * 40 if place < 40 else "b" * 40}
+    text = dict(analysis.what_to_do(load(empty_store, made), "loss").notes)["Do"]
+    assert text.endswith("a run of another commit than the one before.")
+
+
 def test_nothing_found_says_how_small_a_change_would_have_been_seen(empty_store: Path) -> None:
     found = analysis.what_to_do(load(empty_store, planted(lost=0.0)), "accuracy")
     notes = dict(found.notes)

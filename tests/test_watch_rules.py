@@ -8,11 +8,12 @@ from math import factorial
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 from test_watch_changes import noise
 
 from qualia_lab.analysis.watch_alerts import CHANGE_POINT, alerts, share
 from qualia_lab.analysis.watch_judging import judged
+from qualia_lab.analysis.watch_psi import psi_false_alarm_rate, psi_null, psi_rules
 from qualia_lab.analysis.watch_rules import (
     RULES,
     Rule,
@@ -20,7 +21,6 @@ from qualia_lab.analysis.watch_rules import (
     any_false_alarm,
     calibrated,
     false_alarm_rate,
-    psi_false_alarm_rate,
     rule_named,
     smallest_seen,
 )
@@ -133,6 +133,21 @@ def test_a_psi_of_a_tenth_comes_in_most_identical_samples_of_a_hundred() -> None
     assert psi_false_alarm_rate(100, 100) == pytest.approx(0.85, abs=0.015)
     assert psi_false_alarm_rate(100, 100) == pytest.approx(fired / 3000, abs=0.03)
     assert psi_false_alarm_rate(10_000, 10_000) < 0.001
+
+
+@pytest.mark.parametrize(("reference", "current"), [(500, 500), (5000, 300)])
+def test_the_law_of_psi_goes_to_a_scaled_chi_square(reference: int, current: int) -> None:
+    # Yurdakul (2018): PSI of B bins goes to (1/N + 1/M) times a chi-square of B - 1.
+    theirs = (1 / reference + 1 / current) * chi2(9).ppf([0.5, 0.95])
+    assert np.quantile(psi_null(reference, current), [0.5, 0.95]) == pytest.approx(theirs, rel=0.06)
+
+
+def test_psi_thresholds_hold_their_rate_over_features() -> None:
+    table = psi_rules(100, 100, features=20)
+    assert table.loc["by habit: 0.1", "false alarms of any feature"] > 0.999
+    assert table.loc["calibrated", "false alarms of any feature"] <= 0.05
+    assert table.loc["calibrated", "threshold"] > psi_rules(100, 100).loc["calibrated", "threshold"]
+    assert psi_rules(2, 1).notna().all(axis=None)
 
 
 def test_a_modified_z_is_the_one_of_its_authors() -> None:

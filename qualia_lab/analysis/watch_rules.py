@@ -249,24 +249,3 @@ def _simulated_null(situation: Situation) -> Mapping[str, np.ndarray]:
 def _series(situation: Situation, times: int | None) -> tuple[np.ndarray, np.ndarray]:
     whole = simulated(situation.baseline + situation.points, on_grid(situation.phi), times)
     return whole[:, : situation.baseline], whole[:, situation.baseline :]
-
-
-def psi_false_alarm_rate(
-    reference: int, current: int, threshold: float = 0.1, bins: int = 10, times: int = 20_000
-) -> float:
-    """How often PSI over the reference's quantiles passes a threshold in two samples of one law.
-
-    Where a bin is cut at quantiles of the reference, the share of a continuous law that lies in it
-    is random too: the shares of all bins are Dirichlet with as many counts as the reference has
-    values in them. The current counts are multinomial of these. A bin without values counts as half
-    a value.
-    """
-    random = np.random.default_rng(0)
-    edges = np.linspace(0, reference, bins + 1).round()
-    counts = np.diff(edges)
-    gaps = np.where(np.arange(bins) == bins - 1, counts + 1, counts)
-    shares = random.dirichlet(gaps, size=times)
-    now = np.maximum(random.multinomial(current, shares), 0.5) / current
-    then = np.maximum(counts, 0.5) / reference
-    psi = ((now - then) * np.log(now / then)).sum(axis=1)
-    return float((psi > threshold).mean())
