@@ -277,6 +277,16 @@ def test_a_hostile_finding_stays_text(name: str) -> None:
     assert row.count("|") == 4
 
 
+def test_long_evidence_is_not_cut() -> None:
+    evidence = "; ".join(f"part {place} of what was found is here" for place in range(40))
+    one = Finding(severity="error", level="alarm", what="much", evidence=evidence)
+    text = Found([one])._repr_mimebundle_()["text/markdown"]
+    row = headline([{"level": "alarm", "what": "much", "evidence": evidence}])
+    assert "part 39 of" in text
+    assert "part 39 of" in row
+    assert "characters" not in text + row
+
+
 def test_many_findings_are_counted() -> None:
     many = [{"level": "warning", "what": f"w{i}", "evidence": "e"} for i in range(30)]
     text = headline([*many, {"level": "alarm", "what": "first", "evidence": "e"}])

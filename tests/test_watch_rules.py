@@ -250,6 +250,20 @@ def test_what_would_be_seen_is_seen_that_often() -> None:
     assert 0.65 <= seen / 300 <= 0.9
 
 
+def test_one_run_that_went_wrong_hides_no_change_and_makes_none() -> None:
+    values = 0.9 + 0.01 * noise(np.random.default_rng(0), 60, 0.0)
+    values[30] = 0.1
+    fired = {one.rule for one in alerts(judged(watched(values), Parts()), Parts()) if one.fires}
+    assert fired == {"3 sigma", "modified z"}
+    values[40:] -= 0.05
+    one = judged(watched(values), Parts())
+    assert one.change is not None
+    assert (one.change.place, one.change.shape) == (40, "sudden")
+    assert one.current.value == pytest.approx(0.85, abs=0.01)
+    assert "1 far from their neighbours, counted as 5 deviations" in one.series.told
+    assert CHANGE_POINT in {each.rule for each in alerts(one, Parts()) if each.fires}
+
+
 def test_a_change_for_the_better_is_no_alarm() -> None:
     values = 0.9 + 0.01 * noise(np.random.default_rng(0), 60, 0.0) + 0.1 * (np.arange(60) >= 40)
     better, worse = (

@@ -179,7 +179,7 @@ def _do_about(runs: RunSet, one: Judged, fired: Sequence[Alert]) -> str:
             f"look at what is new since {_named(runs, one, first)}: small changes of {name} add up "
             f"({', '.join(each.rule for each in fired)}), though no moment of change stands out."
         )
-    low, high = onset_interval(series.days, series.values, change)
+    low, high = onset_interval(series.days, series.within, change)
     between = f"between {stamp(series.times[low])} and {stamp(series.times[high])}"
     between = between if low < high else f"at {stamp(series.times[low])}"
     if change.shape == "sudden":

@@ -115,8 +115,9 @@ def _change_alert(one: Judged, parts: Parts, here: Situation) -> Alert:
 
 
 def _alert(rule: Rule, one: Judged, parts: Parts, here: Situation) -> Alert:
-    values = one.series.values / float(np.abs(one.series.values).max())
-    signed = values * (one.series.worse or 1)
+    values = one.series.values if rule.single else one.series.within
+    with np.errstate(over="ignore"):
+        signed = values / float(np.abs(one.series.within).max()) * (one.series.worse or 1)
     baseline, after = signed[: here.baseline], signed[here.baseline :]
     varies = bool(np.ptp(baseline) > 1e-12)  # of values of 1 at most
     path = rule.path(baseline, after, here.sides) if varies else np.full(len(after), np.nan)
@@ -224,7 +225,7 @@ def _tails(one: Judged) -> list[tuple[str, str]]:
 
     if one.change is None or not one.spread > 0:
         return []
-    residuals = (one.series.values - one.change.fitted) / one.spread
+    residuals = (one.series.within - one.change.fitted) / one.spread
     p = float(stats.shapiro(residuals).pvalue)
     if p >= _NORMAL:
         return []

@@ -78,9 +78,9 @@ def stream_of(
 
 
 def _of_metric(series: Watched) -> Stream:
-    change = change_in(series.days, series.values)
+    change = change_in(series.days, series.within)
     what = f"{plain(series.metric)} of {len(series):,} {series.noun}, for want of predictions"
-    turned = series.values * series.worse
+    turned = series.within * series.worse
     return Stream(errors=turned, what=what, of_table=False, phi=change.phi, sign=series.worse)
 
 
