@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from cases import CASES, write_case
 from commands import assert_refused, command
@@ -275,6 +277,16 @@ def test_a_hostile_finding_stays_text(name: str) -> None:
     assert row.count("|") == 4
 
 
+def test_long_evidence_is_not_cut() -> None:
+    evidence = "; ".join(f"part {place} of what was found is here" for place in range(40))
+    one = Finding(severity="error", level="alarm", what="much", evidence=evidence)
+    text = Found([one])._repr_mimebundle_()["text/markdown"]
+    row = headline([{"level": "alarm", "what": "much", "evidence": evidence}])
+    assert "part 39 of" in text
+    assert "part 39 of" in row
+    assert "characters" not in text + row
+
+
 def test_many_findings_are_counted() -> None:
     many = [{"level": "warning", "what": f"w{i}", "evidence": "e"} for i in range(30)]
     text = headline([*many, {"level": "alarm", "what": "first", "evidence": "e"}])
@@ -312,6 +324,16 @@ def test_a_sudden_change_names_the_run_before_which_it_came(empty_store: Path) -
     assert "Sudden or gradual: sudden: a step fits better than a ramp" in text
 
 
+def test_another_commit_at_a_sudden_change_is_told(empty_store: Path) -> None:
+    random = np.random.default_rng(1)
+    values = 0.5 + 0.01 * random.standard_normal(60) + 0.08 * (np.arange(60) >= 40)
+    made = daily(values.tolist(), "loss")
+    for place, run in enumerate(made):
+        run.tags = {"mlflow.source.git.commit": "a" * 40 if place < 40 else "b" * 40}
+    text = dict(analysis.what_to_do(load(empty_store, made), "loss").notes)["Do"]
+    assert text.endswith("a run of another commit than the one before.")
+
+
 def test_nothing_found_says_how_small_a_change_would_have_been_seen(empty_store: Path) -> None:
     found = analysis.what_to_do(load(empty_store, planted(lost=0.0)), "accuracy")
     notes = dict(found.notes)
@@ -319,6 +341,17 @@ def test_nothing_found_says_how_small_a_change_would_have_been_seen(empty_store:
     assert notes["Do"].startswith("nothing: accuracy is at 0.9")
     assert "80 % of cases" in notes["Would be seen"]
     assert repr(found).startswith("Nothing found")
+
+
+def test_an_odd_value_is_a_warning_and_names_its_run(empty_store: Path) -> None:
+    values = 0.9 + 0.01 * np.random.default_rng(2).standard_normal(60)
+    values[50] -= 0.12
+    runs = load(empty_store, daily(values.tolist()))
+    found = analysis.what_to_do(runs, "accuracy")
+    assert [one.level for one in found.findings] == ["warning"]
+    assert found.findings[0].what.startswith("accuracy has a value beyond its limits at day-50")
+    assert "level has not been shown to move" in dict(found.notes)["Do"]
+    assert "values are not normal" in str(analysis.alert_note(runs, "accuracy"))
 
 
 def test_every_rule_shows_its_false_alarms(empty_store: Path) -> None:
@@ -354,8 +387,25 @@ def test_a_table_of_predictions_is_a_stream_of_errors(
     notebook = generated(templates, empty_store, table="eval/predictions.json")
     (alarm,) = [one for one in shown_findings(notebook) if one["level"] == "alarm"]
     assert alarm["what"].startswith("errors rise along the stream")
-    place = int(alarm["evidence"].split("At value ")[1].split(":")[0].replace(",", ""))
+    found = re.search(r"at about value ([\d,]+), seen at value ([\d,]+)", alarm["evidence"])
+    assert found is not None
+    start, place = (int(one.replace(",", "")) for one in found.groups())
+    assert 1700 <= start <= 1900  # planted: 1800
     assert place > 1800
+
+
+def test_errors_that_fell_again_are_a_warning(empty_store: Path) -> None:
+    made = np.random.default_rng(0)
+    rates = np.repeat([0.1, 0.3, 0.1], [2000, 1500, 1000])
+    errors = pd.Series((made.random(4500) < rates) * 1.0)
+    runs = load(empty_store, planted(days=12, since=4, lost=0.0))
+    levels = {
+        one.what.split()[1]: one.level
+        for one in analysis.watch_findings(runs, "accuracy", errors=errors)
+    }
+    assert levels == {"rise": "warning", "fall": "note"}
+    risen = analysis.watch_findings(runs, "accuracy", errors=errors[:3500])
+    assert [one.level for one in risen] == ["alarm"]
 
 
 def test_the_points_of_one_run_are_watched_where_it_is_alone(empty_store: Path) -> None:

@@ -8,11 +8,12 @@ from math import factorial
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 from test_watch_changes import noise
 
 from qualia_lab.analysis.watch_alerts import CHANGE_POINT, alerts, share
 from qualia_lab.analysis.watch_judging import judged
+from qualia_lab.analysis.watch_psi import psi_false_alarm_rate, psi_null, psi_rules
 from qualia_lab.analysis.watch_rules import (
     RULES,
     Rule,
@@ -20,7 +21,6 @@ from qualia_lab.analysis.watch_rules import (
     any_false_alarm,
     calibrated,
     false_alarm_rate,
-    psi_false_alarm_rate,
     rule_named,
     smallest_seen,
 )
@@ -135,6 +135,21 @@ def test_a_psi_of_a_tenth_comes_in_most_identical_samples_of_a_hundred() -> None
     assert psi_false_alarm_rate(10_000, 10_000) < 0.001
 
 
+@pytest.mark.parametrize(("reference", "current"), [(500, 500), (5000, 300)])
+def test_the_law_of_psi_goes_to_a_scaled_chi_square(reference: int, current: int) -> None:
+    # Yurdakul (2018): PSI of B bins goes to (1/N + 1/M) times a chi-square of B - 1.
+    theirs = (1 / reference + 1 / current) * chi2(9).ppf([0.5, 0.95])
+    assert np.quantile(psi_null(reference, current), [0.5, 0.95]) == pytest.approx(theirs, rel=0.06)
+
+
+def test_psi_thresholds_hold_their_rate_over_features() -> None:
+    table = psi_rules(100, 100, features=20)
+    assert table.loc["by habit: 0.1", "false alarms of any feature"] > 0.999
+    assert table.loc["calibrated", "false alarms of any feature"] <= 0.05
+    assert table.loc["calibrated", "threshold"] > psi_rules(100, 100).loc["calibrated", "threshold"]
+    assert psi_rules(2, 1).notna().all(axis=None)
+
+
 def test_a_modified_z_is_the_one_of_its_authors() -> None:
     # Iglewicz and Hoaglin: 0.6745 (x - median) / MAD.
     baseline = np.array([2.1, 2.6, 2.4, 2.5, 2.3, 2.1, 2.3, 2.6, 8.2, 8.3])
@@ -202,10 +217,27 @@ def test_the_whole_check_holds_its_rate(n: int, phi: float, most: float) -> None
     assert fired / 400 <= most
 
 
+@pytest.mark.parametrize("tails", ["t", "exponential"])
+def test_tails_do_not_raise_alarms(tails: str) -> None:
+    random = np.random.default_rng(22)
+    parts = Parts()
+    raised = {"alarm": 0, "warning": 0}
+    for _ in range(300):
+        drawn = random.standard_t(3, 90) if tails == "t" else random.exponential(size=90)
+        found = alerts(judged(watched(5 + drawn, "min"), parts), parts)
+        for level in raised:
+            raised[level] += any(one.fires for one in found if one.level == level)
+    assert raised["alarm"] / 300 <= 0.08
+    # Which is why rules on single values warn only: their limits are those of a normal law.
+    assert raised["warning"] / 300 > 0.2
+
+
 def test_what_would_be_seen_is_seen_that_often() -> None:
     parts = Parts()
     here = Situation(points=63, baseline=27)
-    thresholds = {rule.name: calibrated(rule, share(parts), here) for rule in RULES}
+    thresholds = {
+        rule.name: calibrated(rule, share(parts), here) for rule in RULES if rule.level == "alarm"
+    }
     size = smallest_seen(thresholds, 2 * share(parts), here, 18)
     assert 0.7 < size < 2
     random = np.random.default_rng(5)
@@ -213,9 +245,23 @@ def test_what_would_be_seen_is_seen_that_often() -> None:
     for _ in range(300):
         values = 5 + noise(random, 90, 0.0) - size * (np.arange(90) >= 72)
         one = judged(watched(values), parts)
-        seen += any(alert.fires for alert in alerts(one, parts))
+        seen += any(alert.fires for alert in alerts(one, parts) if alert.level == "alarm")
     # The autocorrelation is not known to the check as it is to the promise.
     assert 0.65 <= seen / 300 <= 0.9
+
+
+def test_one_run_that_went_wrong_hides_no_change_and_makes_none() -> None:
+    values = 0.9 + 0.01 * noise(np.random.default_rng(0), 60, 0.0)
+    values[30] = 0.1
+    fired = {one.rule for one in alerts(judged(watched(values), Parts()), Parts()) if one.fires}
+    assert fired == {"3 sigma", "modified z"}
+    values[40:] -= 0.05
+    one = judged(watched(values), Parts())
+    assert one.change is not None
+    assert (one.change.place, one.change.shape) == (40, "sudden")
+    assert one.current.value == pytest.approx(0.85, abs=0.01)
+    assert "1 far from their neighbours, counted as 5 deviations" in one.series.told
+    assert CHANGE_POINT in {each.rule for each in alerts(one, Parts()) if each.fires}
 
 
 def test_a_change_for_the_better_is_no_alarm() -> None:

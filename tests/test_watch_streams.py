@@ -83,6 +83,15 @@ def test_errors_that_rise_are_found_and_those_that_stay_are_not() -> None:
     assert still <= 1
 
 
+def test_each_change_is_told_once_and_where_it_is() -> None:
+    made = np.random.default_rng(0)
+    rates = np.repeat([0.1, 0.2, 0.1], [2000, 1500, 1000])
+    found = drifts((made.random(4500) < rates) * 1.0)
+    assert [one.after > one.before for one in found] == [True, False]
+    assert [one.start for one in found] == pytest.approx([2000, 3500], abs=150)
+    assert all(one.place >= one.start for one in found)
+
+
 def test_a_fall_is_told_as_one() -> None:
     made = np.random.default_rng(3)
     errors = np.r_[made.random(1000) < 0.4, made.random(1000) < 0.1] * 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from qualia_lab.text import markdown, visible
 
 # What a front end does not know it leaves alone; the command reads it out of the executed notebook.
 FINDINGS_TYPE = "application/vnd.qualia-lab.findings+json"
+_CLAUSES = re.compile(r"(?<=[.;:,]) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Found:
         return "\n".join(f"{visible(word)}: {visible(text)}" for word, text in self._points())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        lines = [f"- **{markdown(word)}**: {_long(text)}" for word, text in self._points()]
+        lines = [f"- **{markdown(word)}**: {inactive(text)}" for word, text in self._points()]
         return {
             FINDINGS_TYPE: [asdict(one) for one in self.ordered],
             "text/markdown": "\n".join(lines),
@@ -55,6 +57,6 @@ def _sentence(one: Finding) -> str:
     return f"{one.what}: {one.evidence}{ending}"
 
 
-def _long(text: str) -> str:
-    """Inactive Markdown of a text longer than a name: sentence by sentence, so that none is cut."""
-    return " ".join(markdown(part) for part in text.replace(". ", ".\0").split("\0"))
+def inactive(text: str) -> str:
+    """Inactive Markdown of a text longer than a name, clause by clause, so that none is cut."""
+    return " ".join(markdown(part) for part in _CLAUSES.split(text))

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from qualia_lab.analysis.finding import Level
 from qualia_lab.analysis.labels import plain, rough
 from qualia_lab.analysis.show import Note, Points
 from qualia_lab.analysis.times import stamp
@@ -27,9 +28,10 @@ from qualia_lab.model import RunSet
 
 CHANGE_POINT = "change point"
 _HABIT_P = 0.05
+_NORMAL = 0.01
 _COLUMNS = (
     "by habit", "false alarms by habit", "fires by habit", "calibrated", "false alarms", "fires",
-    "since (UTC)", "reached", "kind", "fires when",
+    "since (UTC)", "raises", "reached", "kind", "fires when",
 )  # fmt: skip
 
 
@@ -38,7 +40,7 @@ class Alert:
     """A rule held against a metric.
 
     Attributes:
-        rule: its name; ``kind`` and ``says`` are in ``watch_rules``.
+        rule: its name; ``kind``, ``says`` and ``level`` are in ``watch_rules``.
         habit, threshold: the threshold by habit, and the one that is calibrated.
         habit_rate, rate: how often each is passed in a check like this where nothing changed.
         reached: how far the metric got; NaN where the rule can't be applied.
@@ -49,6 +51,7 @@ class Alert:
     rule: str
     kind: str
     says: str
+    level: Level
     habit: float
     habit_rate: float
     by_habit: bool
@@ -100,6 +103,7 @@ def _change_alert(one: Judged, parts: Parts, here: Situation) -> Alert:
         rule=CHANGE_POINT,
         kind="trend",
         says="p of the change point is so small",
+        level="alarm",
         habit=_HABIT_P,
         habit_rate=_HABIT_P / (3 - here.sides),
         by_habit=bool(counts and change.p <= _HABIT_P),
@@ -111,8 +115,9 @@ def _change_alert(one: Judged, parts: Parts, here: Situation) -> Alert:
 
 
 def _alert(rule: Rule, one: Judged, parts: Parts, here: Situation) -> Alert:
-    values = one.series.values / float(np.abs(one.series.values).max())
-    signed = values * (one.series.worse or 1)
+    values = one.series.values if rule.single else one.series.within
+    with np.errstate(over="ignore"):
+        signed = values / float(np.abs(one.series.within).max()) * (one.series.worse or 1)
     baseline, after = signed[: here.baseline], signed[here.baseline :]
     varies = bool(np.ptp(baseline) > 1e-12)  # of values of 1 at most
     path = rule.path(baseline, after, here.sides) if varies else np.full(len(after), np.nan)
@@ -122,6 +127,7 @@ def _alert(rule: Rule, one: Judged, parts: Parts, here: Situation) -> Alert:
         rule=rule.name,
         kind=rule.kind,
         says=rule.says,
+        level=rule.level,
         habit=rule.habit,
         habit_rate=false_alarm_rate(rule, rule.habit, here),
         by_habit=bool(rule.fires(path, rule.habit).any()),
@@ -145,9 +151,9 @@ def alert_table(
     A row a rule: the threshold in use ``by habit``, the share of checks like this one in which it
     is passed though nothing changed, and whether it is passed here; the ``calibrated`` threshold,
     which is passed in vain in no more than its share of ``parts.false_alarms`` (all rules have the
-    same), with the rate that it has; whether that one is passed, since when, and how far the metric
-    got; its ``kind`` (threshold, trend, anomaly) and what it looks at. ``NaN``: the baseline does
-    not vary, so that nothing can be measured by it.
+    same), with the rate that it has; whether that one is passed, since when, what that raises, and
+    how far the metric got; its ``kind`` (threshold, trend, anomaly) and what it looks at. ``NaN``:
+    the baseline does not vary, so that nothing can be measured by it.
 
     Rates are those of normal values with the autocorrelation and the number of values of this
     metric (see ``watch_rules``); only changes for the worse count, where that is known.
@@ -167,6 +173,7 @@ def alert_table(
             f"{found.rate:.1%}",
             found.fires,
             "" if found.place is None else stamp(float(one.series.times[found.place])),
+            found.level,
             found.reached,
             found.kind,
             found.says,
@@ -207,25 +214,47 @@ def alert_note(
                 f"{mine:.1%} do, and {share(parts):.1%} more by the change point at most; "
                 f"false_alarms = {parts.false_alarms:g} bounds both together.",
             ),
+            *_tails(one),
         ]
     )
 
 
+def _tails(one: Judged) -> list[tuple[str, str]]:
+    """A warning where values are not normal, as the simulated ones are."""
+    from scipy import stats
+
+    if one.change is None or not one.spread > 0:
+        return []
+    residuals = (one.series.within - one.change.fitted) / one.spread
+    p = float(stats.shapiro(residuals).pvalue)
+    if p >= _NORMAL:
+        return []
+    told = (
+        f"values are not normal around what was fitted (Shapiro-Wilk, p = {p:.1g}), as the "
+        "simulated ones are: rules on single values fire more often than that. They only warn."
+    )
+    return [("Tails", told)]
+
+
 def sensitivity(one: Judged, parts: Parts) -> str:
-    """The smallest change of the current part that this check would have seen, in words."""
+    """The smallest change of the current part that would have raised an alarm, in words."""
     if not one.spread > 0:
         return "any change at all: values do not vary but for what was found."
     here = situation(one, parts)
     last = min(parts.last(len(one.series)), here.points)
     limit = share(parts) * (3 - here.sides)
-    thresholds = tuple((rule.name, _calibrated(rule.name, share(parts), here)) for rule in RULES)
+    thresholds = tuple(
+        (rule.name, _calibrated(rule.name, share(parts), here))
+        for rule in RULES
+        if rule.level == "alarm"
+    )
     size = _smallest(thresholds, limit, here, last)
     name = plain(one.series.metric)
     if not math.isfinite(size):
         return f"not even a change of {name} by 20 standard deviations: there are too few values."
     return (
         f"a change of {name} by {rough(size * one.spread)} ({size:.2g} standard deviations) in the "
-        f"last {last:,} {one.series.nouns} is seen in 80 % of cases; smaller ones less often."
+        f"last {last:,} {one.series.nouns} raises an alarm in 80 % of cases; less does less often."
     )
 
 

@@ -68,6 +68,11 @@ class Change:
     ramp: Fit
 
     @property
+    def fitted(self) -> np.ndarray:
+        """The values of the better of the two fits."""
+        return self.step.fitted if self.step.rss <= self.ramp.rss else self.ramp.fitted
+
+    @property
     def since(self) -> int:
         """The index of the value that is told as the first changed one: where a gradual change
         begins, else where the CUSUM turns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _FAR = 10
 _LONGEST_LABEL = 36
+_WIDEST = 120
 _THEN, _NOW = COLOURS[2], COLOURS[1]
 
 
@@ -44,10 +46,11 @@ def performance_chart(
     places = places if by_time else np.arange(len(series), dtype=float)
     handles = _dots(axes, series, places)
     handles |= _levels(axes, one, places, parts)
+    told = textwrap.fill(series.told, _WIDEST)
     if by_time:
-        date_axis(axes, float(places[0]), float(places[-1]), series.told)
+        date_axis(axes, float(places[0]), float(places[-1]), told)
     else:
-        axes.set_xlabel(f"in order; {series.told}", fontsize=8, parse_math=False)
+        axes.set_xlabel(f"in order; {told}", fontsize=8, parse_math=False)
     axes.set_ylabel(short(plain(metric), _LONGEST_LABEL), fontsize=8, parse_math=False)
     figure.legend(
         list(handles.values()),

@@ -78,9 +78,9 @@ def stream_of(
 
 
 def _of_metric(series: Watched) -> Stream:
-    change = change_in(series.days, series.values)
+    change = change_in(series.days, series.within)
     what = f"{plain(series.metric)} of {len(series):,} {series.noun}, for want of predictions"
-    turned = series.values * series.worse
+    turned = series.within * series.worse
     return Stream(errors=turned, what=what, of_table=False, phi=change.phi, sign=series.worse)
 
 
@@ -131,18 +131,18 @@ def concept_drift_note(
     found = drifts(stream.errors)
     rate = stream_false_alarms(ALARM, stream.errors, stream.phi)
     vain, _ = in_vain(rate, len(stream.errors))
-    lines = [f"ADWIN on {stream.what}: {_count(len(found), 'alarm')}; in vain: {vain}."]
+    lines = [f"ADWIN on {stream.what}: {_count(len(found), 'change')}; in vain: {vain}."]
     lines += [drift_told(one, stream) for one in found[:5]]
-    lines += [f"{len(found) - 5:,} more alarms."] if len(found) > 5 else []
+    lines += [f"{len(found) - 5:,} more changes."] if len(found) > 5 else []
     return Note("\n".join(lines))
 
 
 def drift_told(one: Drift, stream: Stream) -> str:
-    """An alarm in words."""
+    """A change in words."""
     before, after = (rough(stream.sign * value) for value in (one.before, one.after))
     return (
-        f"At value {one.place + 1:,}: {before} on average before value {one.start + 1:,}, {after} "
-        "since."
+        f"From {before} to {after} on average at about value {one.start + 1:,}, seen at value "
+        f"{one.place + 1:,}."
     )
 
 
@@ -165,7 +165,7 @@ def concept_drift_chart(
     found = drifts(values)
     rises = sum(one.after > one.before for one in found)
     worse = f", {rises:,} of them for the worse" if found else ""
-    title = f"{stream.what}\nADWIN: {_count(len(found), 'alarm')}{worse}"
+    title = f"{stream.what}\nADWIN: {_count(len(found), 'change')}{worse}"
     figure = Figure(alt=title.replace("\n", "; "), figsize=(9, 3.4))
     axes = figure.add_subplot()
     dress(axes, title)
@@ -179,7 +179,7 @@ def concept_drift_chart(
         axes.plot([last + 1, one.start + 1], [level, level], "-", color=INK, lw=1)
         last = one.start
     of = f"; each point the mean of {each:,}" if each > 1 else ""
-    axes.set_xlabel(f"value{of}; dashed: ADWIN alarms", fontsize=8, parse_math=False)
+    axes.set_xlabel(f"value{of}; dashed: where ADWIN alarms", fontsize=8, parse_math=False)
     label = "error" if stream.of_table else f"worse {'above' if stream.sign > 0 else 'below'}"
     axes.set_ylabel(label, fontsize=8)
     return figure

@@ -63,7 +63,7 @@ def verb(verdict: str) -> str:
 
 def judged(series: Watched, parts: Parts) -> Judged:
     """The levels of both parts of a series, its slope and its change point."""
-    values, n = series.values, len(series)
+    values, n = series.within, len(series)
     change = None if series.problem else change_in(series.days, values)
     phi = change.phi if change else 0.0
     nothing = Level(value=math.nan, low=math.nan, high=math.nan, points=0)

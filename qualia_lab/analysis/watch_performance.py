@@ -129,10 +129,10 @@ def _told(one: Judged, parts: Parts) -> Iterator[tuple[str, str]]:
     if sure:
         yield "Sudden or gradual", _shape(one)
     yield "Slope", _slope(one.slope)
+    yield "Rests on", f"{series.told}."
     yield (
-        "Rests on",
-        f"{series.told}. Values one after the other correlate by {change.phi:.2f}, which all of "
-        "this allows for.",
+        "Autocorrelation",
+        f"values one after the other correlate by {change.phi:.2f}, which all of this allows for.",
     )
 
 
@@ -170,7 +170,7 @@ def _shape(one: Judged) -> str:
     series, change = one.series, one.change
     if change is None:
         return ""
-    low, high = onset_interval(series.days, series.values, change)
+    low, high = onset_interval(series.days, series.within, change)
     ends = (
         f" (95 % {stamp(series.times[low])} to {stamp(series.times[high])})" if low < high else ""
     )

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
@@ -29,7 +30,9 @@ class Rule:
     """A rule: what it looks at, the threshold that is in use by habit, and where that comes from.
 
     ``score`` gives the statistic up to each value, a row a series, from the baseline and the values
-    after it, both with the bad direction up; ``at_least`` says whether the threshold itself counts.
+    after it, both with the bad direction up. The threshold itself counts where they are ``whole``
+    numbers. A rule of a ``single`` value warns and raises no alarm: how far single values lie is
+    a matter of the tails of their distribution, which so few values do not show.
     """
 
     name: str
@@ -39,6 +42,12 @@ class Rule:
     source: str
     score: Callable[[np.ndarray, np.ndarray], np.ndarray]
     whole: bool = False
+    single: bool = False
+
+    @property
+    def level(self) -> Literal["warning", "alarm"]:
+        """What it raises."""
+        return "warning" if self.single else "alarm"
 
     def path(self, baseline: np.ndarray, after: np.ndarray, sides: int) -> np.ndarray:
         """The statistic up to each value; of both directions the larger where ``sides`` is 2."""
@@ -112,6 +121,7 @@ RULES: tuple[Rule, ...] = (
         habit=3,
         source="Shewhart 1931",
         score=_limit,
+        single=True,
     ),
     Rule(
         name="in a row",
@@ -137,6 +147,7 @@ RULES: tuple[Rule, ...] = (
         habit=3.5,
         source="Iglewicz and Hoaglin 1993",
         score=_odd,
+        single=True,
     ),
 )
 
@@ -238,24 +249,3 @@ def _simulated_null(situation: Situation) -> Mapping[str, np.ndarray]:
 def _series(situation: Situation, times: int | None) -> tuple[np.ndarray, np.ndarray]:
     whole = simulated(situation.baseline + situation.points, on_grid(situation.phi), times)
     return whole[:, : situation.baseline], whole[:, situation.baseline :]
-
-
-def psi_false_alarm_rate(
-    reference: int, current: int, threshold: float = 0.1, bins: int = 10, times: int = 20_000
-) -> float:
-    """How often PSI over the reference's quantiles passes a threshold in two samples of one law.
-
-    Where a bin is cut at quantiles of the reference, the share of a continuous law that lies in it
-    is random too: the shares of all bins are Dirichlet with as many counts as the reference has
-    values in them. The current counts are multinomial of these. A bin without values counts as half
-    a value.
-    """
-    random = np.random.default_rng(0)
-    edges = np.linspace(0, reference, bins + 1).round()
-    counts = np.diff(edges)
-    gaps = np.where(np.arange(bins) == bins - 1, counts + 1, counts)
-    shares = random.dirichlet(gaps, size=times)
-    now = np.maximum(random.multinomial(current, shares), 0.5) / current
-    then = np.maximum(counts, 0.5) / reference
-    psi = ((now - then) * np.log(now / then)).sum(axis=1)
-    return float((psi > threshold).mean())

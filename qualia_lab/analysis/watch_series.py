@@ -20,6 +20,9 @@ FEWEST = 10
 # A longer series is averaged in blocks: what is simulated below costs by its length.
 MOST = 2000
 _FEWEST_IN_A_PART = 3
+_NEIGHBOURS = 9
+_FAR = 5.0
+_DEVIATIONS = 1.4826  # a normal deviation in units of the median absolute one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,22 @@ class Watched:
         return len(self.values)
 
     @property
+    def within(self) -> np.ndarray:
+        """The values, those far from their neighbours set to the border of that.
+
+        Far is more than five standard deviations from the running median of nine, the deviation
+        being that of all values from it, by its median (Hampel's identifier): one run that went
+        wrong would else hide every change of the level. Zeros and ones stay as they are.
+        """
+        from scipy.ndimage import median_filter
+
+        if len(self) < FEWEST or np.isin(self.values, (0.0, 1.0)).all():
+            return self.values
+        middle = median_filter(self.values, size=_NEIGHBOURS, mode="mirror")
+        far = _FAR * _DEVIATIONS * float(np.median(np.abs(self.values - middle)))
+        return np.clip(self.values, middle - far, middle + far) if far > 0 else self.values
+
+    @property
     def days(self) -> np.ndarray:
         """Days since the first value."""
         return np.asarray((self.times - self.times[:1]) / DAY)
@@ -125,6 +144,8 @@ class Watched:
             parts.append(f"{stamp(self.times[0])} to {stamp(self.times[-1])} UTC")
         same = len(self) - len(np.unique(self.times))
         parts += [f"{same:,} at the time of another"] if same else []
+        far = int((self.within != self.values).sum())
+        parts += [f"{far:,} far from their neighbours, counted as 5 deviations"] if far else []
         parts += [f"{count:,} {what}" for what, count in self.left_out.items() if count]
         return "; ".join(parts)
 

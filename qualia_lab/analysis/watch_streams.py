@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from qualia_lab.analysis.watch_changes import fit_step
 from qualia_lab.analysis.watch_levels import is_rate
 from qualia_lab.analysis.watch_noise import on_grid, simulated
 from qualia_lab.model import RunSet
@@ -21,6 +23,9 @@ _FEWEST_STREAMS, _MOST_STREAMS = 20, 400
 _LONGEST = 30_000
 # ADWIN looks for a change at every 32nd value, as in its paper; of a short stream at every one.
 _SHORT, _CLOCK = 1_000, 32
+# A step that was searched for is clear from so many standard errors on.
+_CLEAR = 4
+_SHORTEST = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +73,11 @@ METHODS: tuple[Method, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """An alarm of ADWIN.
+    """A change that ADWIN alarms at.
 
-    ``place`` is the index of the value at which it alarms, ``start`` that of the first value it
-    still counts as now; the means are those of the values since the alarm before, and of those now.
+    ``place`` is the index of the value at which it alarms, ``start`` that of the first value after
+    the change; the means are those of the values between the change before and this one, and of
+    those from this one to the alarm.
     """
 
     place: int
@@ -81,27 +87,28 @@ class Drift:
 
 
 def drifts(errors: np.ndarray) -> list[Drift]:
-    """Where ADWIN (delta 0.002, river's default) alarms on a stream of errors.
+    """The changes at which ADWIN (delta 0.002, river's default) alarms on a stream of errors.
 
+    ADWIN says that its window holds a change, and forgets old values little by little, so that it
+    often alarms at one change several times. Where the change is, is the step that least squares
+    finds since the change before; an alarm for which there is no clear one is about that before.
     The bound that ADWIN uses is one for values between 0 and 1; others are scaled to that.
     """
-    scaled = _scaled(errors)
-    detector = ALARM.make(len(errors))
     found: list[Drift] = []
     last = 0
-    for place, value in enumerate(scaled.tolist()):
-        detector.update(value)
-        if not detector.drift_detected:
+    for place in alarms(ALARM, errors):
+        segment = errors[last : place + 1]
+        if len(segment) < 2 * _SHORTEST:
             continue
-        start = max(last + 1, place + 1 - round(detector.width))
-        now = errors[start : place + 1]
+        step = fit_step(segment)
+        before, after = segment[: step.place], segment[step.place :]
+        spread = math.sqrt(step.rss / len(segment) * (1 / len(before) + 1 / len(after)))
+        difference = float(after.mean() - before.mean())
+        if found and abs(difference) <= _CLEAR * spread:
+            continue
+        start = last + step.place
         found.append(
-            Drift(
-                place=place,
-                start=start,
-                before=float(errors[last:start].mean()),
-                after=float(now.mean()),
-            )
+            Drift(place=place, start=start, before=float(before.mean()), after=float(after.mean()))
         )
         last = start
     return found

@@ -6,7 +6,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from qualia_lab.cli.choose import Flags
     from qualia_lab.cli.config import Settings
-    from qualia_lab.model import Experiment, Kind, RunSet, Selection
+    from qualia_lab.model import RunSet, Selection
     from qualia_lab.notebook.execute import CellFailure
     from qualia_lab.notebook.generator import NotebookGenerator
 
@@ -240,7 +239,7 @@ def _templates(given: Path | None, configured: Configured, settings: Settings) -
 
 
 def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
-    from qualia_lab.cli import choose, outcome
+    from qualia_lab.cli import again, choose, outcome
     from qualia_lab.notebook.catalogue import Catalogue
     from qualia_lab.notebook.export import require_beside
     from qualia_lab.notebook.findings import reached as reached_level
@@ -295,7 +294,7 @@ def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
         "cells": len(notebook.cells),
         "executed": flags.execute and failure is None,
         "failed_cell": None if failure is None else failure.heading,
-        "command": _command(flags, kind, selection, picked.experiments),
+        "command": again.command(flags, kind, selection, picked.experiments),
     }
     out.result("\n".join([str(selection.output), *exports]), record)
     install = "" if find_spec("jupyterlab") else "   (first: pip install jupyterlab)"
@@ -398,38 +397,6 @@ def _show_plan(
         ],
     }
     out.result("\n".join(choose.preview(plan, selection, runs, exports)), record)
-
-
-def _command(
-    flags: Flags, kind: Kind, selection: Selection, experiments: Sequence[Experiment]
-) -> str:
-    """The command that makes the same notebook again without asking."""
-    from qualia_lab.cli.picking import reference
-
-    words = ["create-observation-notebook", "--tracking-uri", selection.tracking_uri]
-    for one in experiments if flags.which.experiment else ():
-        words += ["--experiment", reference(one)]
-    if flags.which.queries:
-        words += flags.which.words()
-    else:
-        for run_id in selection.run_ids:
-            words += ["--run", run_id]
-    words += ["--templates", str(flags.templates[0])] if flags.templates else []
-    words += ["--kind", selection.kind] if flags.says_kind else []
-    for name in selection.sections:
-        words += ["--section", name]
-    usual = {parameter.name: parameter.usual for parameter in kind.parameters}
-    for name, value in selection.parameters.items():
-        words += ["--param", f"{name}={value}"] if value != usual[name] else []
-    words += ["--children"] if flags.which.children and flags.which.queries else []
-    words += ["--title", selection.title, "--output", str(selection.output)]
-    words += ["--execute"] if flags.execute else []
-    for to in flags.exports:
-        words += ["--export", to]
-    words += ["--no-code"] if flags.exports and not flags.code else []
-    words += ["--fail-on", flags.fail_on] if flags.fail_on else []
-    words += ["--summary", str(flags.summary)] if flags.summary else []
-    return shlex.join([*words, "--overwrite", "--no-input"])
 
 
 def main() -> None:

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qualia_lab.analysis.finding import LEVELS
-from qualia_lab.analysis.found import FINDINGS_TYPE
-from qualia_lab.text import markdown
+from qualia_lab.analysis.found import FINDINGS_TYPE, inactive
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -56,7 +55,7 @@ def headline(findings: Sequence[dict[str, str]]) -> str:
         lines += ["", "| level | what | evidence |", "|---|---|---|"]
     for one in grave[:_MOST_LISTED]:
         lines.append(
-            "| " + " | ".join(markdown(one[name]) for name in ("level", "what", "evidence")) + " |"
+            "| " + " | ".join(inactive(one[name]) for name in ("level", "what", "evidence")) + " |"
         )
     if len(grave) > _MOST_LISTED:
         lines += ["", f"{len(grave) - _MOST_LISTED:,} more are in the notebook."]

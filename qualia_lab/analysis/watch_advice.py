@@ -44,11 +44,11 @@ def watch_findings(
 ) -> list[Finding]:
     """What the checks over time found, by level.
 
-    Alarms: a calibrated rule fires on the metric or its change point is one (see ``alert_table``),
-    for the worse where that is known; ADWIN sees errors of predictions rise. Warnings: the change
-    point of the metric is one at ``parts.false_alarms`` though no alarm, and other metrics that
-    changed for the worse or in no known direction. Notes: changes for the better, and what could
-    not be checked.
+    Alarms: a calibrated rule on the level of the metric fires or its change point is one (see
+    ``alert_table``), for the worse where that is known; ADWIN saw errors of predictions rise last.
+    Warnings: a single value beyond its limits; a change point at ``parts.false_alarms`` that is no
+    alarm; other metrics that changed for the worse or in no known direction. Notes: changes for the
+    better, and what could not be checked.
     """
     return [one.finding for one in _advised(runs, metric, parts or Parts(), of_run, errors)]
 
@@ -119,13 +119,19 @@ def _of_metric(
         yield Advised(finding=_finding("note", what, series.problem))
         return
     rules = alerts(one, parts)
-    fired = [each for each in rules if each.fires]
-    sure = change.p <= parts.false_alarms
-    if fired:
-        what = f"{name} {_moved(one, fired)}"
-        do = _do_about(runs, one, fired, parts)
-        yield Advised(finding=_finding("alarm", what, _evidence(one, fired)), do=do)
-    elif sure:
+    moved = [each for each in rules if each.fires and each.level == "alarm"]
+    single = [each for each in rules if each.fires and each.level == "warning"]
+    if moved:
+        what = f"{name} {_moved(one, moved)}"
+        do = _do_about(runs, one, moved)
+        yield Advised(finding=_finding("alarm", what, _evidence(one, [*moved, *single])), do=do)
+        return
+    if single:
+        at = _named(runs, one, min(each.place for each in single if each.place is not None))
+        what = f"{name} has a value beyond its limits at {at}"
+        do = f"look at {at}: a single value is odd, the level has not been shown to move."
+        yield Advised(finding=_finding("warning", what, _evidence(one, single)), do=do)
+    if change.p <= parts.false_alarms:
         called = one.called(change.p, parts.false_alarms)
         level: Level = "note" if called == "better" else "warning"
         what = f"{name} {verb(called)} since {stamp(series.times[change.since])}"
@@ -164,16 +170,16 @@ def _limits(rules: Sequence[Alert]) -> str:
     return f"p is {limit.reached:.2g}, and an alarm needs {limit.threshold:.2g}"
 
 
-def _do_about(runs: RunSet, one: Judged, fired: Sequence[Alert], parts: Parts) -> str:
+def _do_about(runs: RunSet, one: Judged, fired: Sequence[Alert]) -> str:
     """What to look at, by the shape of the change."""
     series, change, name = one.series, one.change, plain(one.series.metric)
     if change is None or not any(each.rule == CHANGE_POINT for each in fired):
         first = min(each.place for each in fired if each.place is not None)
         return (
-            f"look at {_named(runs, one, first)} first: single values passed a limit "
-            f"({', '.join(each.rule for each in fired)}), the level has not been shown to move."
+            f"look at what is new since {_named(runs, one, first)}: small changes of {name} add up "
+            f"({', '.join(each.rule for each in fired)}), though no moment of change stands out."
         )
-    low, high = onset_interval(series.days, series.values, change)
+    low, high = onset_interval(series.days, series.within, change)
     between = f"between {stamp(series.times[low])} and {stamp(series.times[high])}"
     between = between if low < high else f"at {stamp(series.times[low])}"
     if change.shape == "sudden":
@@ -266,18 +272,22 @@ def _of_errors(
         return
     found = drifts(stream.errors)
     rate, _ = in_vain(stream_false_alarms(ALARM, stream.errors), len(stream.errors))
-    for rises, word in ((True, "rise"), (False, "fall")):
-        mine = [one for one in found if (one.after > one.before) == rises]
-        if not mine:
-            continue
-        last = mine[-1]
-        finding = _finding(
-            "alarm" if rises else "note",
-            f"errors {word} along the stream: {len(mine):,} of ADWIN's alarms",
-            f"{drift_told(last, stream)} In vain: {rate}",
-        )
+    rises = [one for one in found if one.after > one.before]
+    falls = [one for one in found if one.after <= one.before]
+    of = f"of {len(found):,} changes by ADWIN"
+    if rises:
+        last = rises[-1]
+        is_now = last is found[-1]
+        what = f"errors rise along the stream: {len(rises):,} {of}"
+        level: Level = "alarm" if is_now else "warning"
+        after = "" if is_now else " Errors fell again after it."
+        evidence = f"{drift_told(last, stream)}{after} In vain: {rate}"
         do = (
             f"retrain on what came since value {last.start + 1:,}: the error there is "
             f"{rough(last.after)}, and was {rough(last.before)}."
         )
-        yield Advised(finding=finding, do=do if rises else "")
+        yield Advised(finding=_finding(level, what, evidence), do=do if is_now else "")
+    if falls:
+        what = f"errors fall along the stream: {len(falls):,} {of}"
+        evidence = f"{drift_told(falls[-1], stream)} In vain: {rate}"
+        yield Advised(finding=_finding("note", what, evidence))
