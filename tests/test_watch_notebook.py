@@ -59,7 +59,7 @@ default = 0.2
 ask     = "The share of checks in which an alarm may be false"
 default = 0.05
 
-[parameters.table]
+[parameters.predictions]
 ask       = "A table of labels and predictions that runs logged"
 at_prompt = false
 
@@ -384,7 +384,7 @@ def test_a_table_of_predictions_is_a_stream_of_errors(
         (folder / "predictions.json").write_text(json.dumps(content))
     fill(empty_store, runs)
     monkeypatch.chdir(empty_store.parent)
-    notebook = generated(templates, empty_store, table="eval/predictions.json")
+    notebook = generated(templates, empty_store, predictions="eval/predictions.json")
     (alarm,) = [one for one in shown_findings(notebook) if one["level"] == "alarm"]
     assert alarm["what"].startswith("errors rise along the stream")
     found = re.search(r"at about value ([\d,]+), seen at value ([\d,]+)", alarm["evidence"])

@@ -59,22 +59,25 @@ def what_to_do(
     parts: Parts | None = None,
     of_run: str | None = None,
     errors: pd.Series[float] | None = None,
-    more: Sequence[Finding] = (),
+    more: Found | Note | None = None,
 ) -> Found:
     """The findings over time and ``more`` of others, what to do, and how sensitive the check was.
+
+    A ``more`` that is a note holds none.
 
     It is also how the command learns of them (``--json``, ``--fail-on``).
     """
     parts = parts or Parts()
     found = _advised(runs, metric, parts, of_run, errors)
     notes = [("Do", one.do) for one in found if one.do]
+    others = more.findings if isinstance(more, Found) else ()
     series = watched(runs, metric, of_run)
     if metric is not None and not series.problem:
         one = judged(series, parts)
-        if not any(each.finding.level != "note" for each in found) and not more:
+        if not any(each.finding.level != "note" for each in found) and not others:
             notes.append(("Do", f"nothing: {_calm(one)}"))
         notes.append(("Would be seen", sensitivity(one, parts)))
-    return Found([*(one.finding for one in found), *more], notes)
+    return Found([*(one.finding for one in found), *others], notes)
 
 
 def _calm(one: Judged) -> str:

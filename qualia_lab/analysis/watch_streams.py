@@ -202,18 +202,13 @@ def logged_errors(
     None where no table is named. ``attrs["left out"]`` counts rows without a label or prediction.
 
     Raises:
-        NotFoundError: no run has a file of that path.
-        UsageError: the table lacks one of the columns, or is none.
+        NotFoundError: no run has a table of that path.
+        QualiaError: it can't be read.
+        UsageError: the table lacks one of the columns.
     """
-    from qualia_lab.analysis.show import Note
-    from qualia_lab.analysis.tables import compare_tables
     from qualia_lab.analysis.watch_series import error_stream
-    from qualia_lab.errors import UsageError
 
     if not path:
         return None
-    order = runs.runs["started"].sort_values(kind="stable").index
-    table = compare_tables(runs.only([str(one) for one in order]), path)
-    if not isinstance(table, pd.DataFrame):
-        raise UsageError(str(table) if isinstance(table, Note) else f"{path} is no table")
+    table = runs.table(path)
     return error_stream(table, label, prediction)
