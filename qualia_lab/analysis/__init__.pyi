@@ -32,10 +32,10 @@ from .curves import metric_curves as metric_curves
 from .curves import value_at as value_at
 from .differing import differing_params as differing_params
 from .differing import what_differs as what_differs
-from .drift_chart import drift_chart as drift_chart
 from .drift_found import drift_coverage as drift_coverage
 from .drift_found import drift_findings as drift_findings
 from .drift_found import drift_first_look as drift_first_look
+from .drift_shapes import drift_chart as drift_chart
 from .drift_windows import drift_heat_map as drift_heat_map
 from .drifted import data_drift as data_drift
 from .failed import failure_note as failure_note

@@ -157,7 +157,8 @@ def _seen(samples: Samples) -> str:
     if distance >= 1:
         return "nothing could have been seen: there are too few rows."
     return (
-        f"a feature would have had to move {distance:.0%} of its rows to be called drifted alone."
+        f"a feature alone would have been told from chance once {100 * distance:.2g}% of its rows "
+        "had moved."
     )
 
 
