@@ -123,7 +123,7 @@ def test_a_table_that_mlflow_appended_to_is_one(tmp_path: Path, empty_store: Pat
     ]  # fmt: skip
     assert runs.table("t.json")["a"].tolist()[::2] == [1.5, 1.5]
     assert len(runs.table("train", str(runs.runs.index[0]))) == 2
-    assert "two_samples" in runs.offers
+    assert runs.has("two_samples")
 
 
 def test_a_local_file_is_read_for_a_local_store_alone(tmp_path: Path) -> None:
@@ -311,10 +311,10 @@ def test_whether_there_are_samples_costs_ten_listings_at_most(
     monkeypatch.setattr(
         runs.source, "artifacts", lambda run: (asked.append(run), listing(run))[1], raising=False
     )
-    assert "two_samples" not in runs.offers
+    assert not runs.has("two_samples")
     assert len(asked) == 10
-    assert "two_samples" in runs.offers or len(asked) == 10, "what was listed is kept"
-    assert "two_samples" in runs.only([run_id(0)]).offers
+    assert runs.has("two_samples") or len(asked) == 10, "what was listed is kept"
+    assert runs.only([run_id(0)]).has("two_samples")
 
 
 def notebook(

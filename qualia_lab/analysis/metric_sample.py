@@ -43,7 +43,7 @@ def earlier_and_later(runs: RunSet) -> Samples | None:
             "params.",
         ),
     )
-    return Samples(reference=first, current=second, told=told, of="runs")
+    return Samples(reference=first, current=second, told=told, of="runs", by_time=True)
 
 
 def of_runs(runs: RunSet, run_ids: Sequence[str], name: str) -> Sample:

@@ -30,7 +30,8 @@ class Samples:
     """What is compared with what: shows itself as a list of statements.
 
     ``between`` gives the tables between the two, oldest first, read when they are asked for;
-    ``of`` is what a row is ("rows", or "runs" where no table was logged).
+    ``of`` is what a row is ("rows", or "runs" where no table was logged); ``by_time`` says that
+    nobody named the two: they are the earlier and the later runs.
     """
 
     reference: Sample
@@ -38,6 +39,7 @@ class Samples:
     told: tuple[tuple[str, str], ...]
     between: Callable[[], Sequence[Sample]] = tuple
     of: str = "rows"
+    by_time: bool = False
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
