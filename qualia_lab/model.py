@@ -6,6 +6,7 @@ fetches the rest through the ``Source`` that it was given.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -108,6 +109,7 @@ class Selection:
     of_runs: int | None = None
     kind: str = "observation"
     sections: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     parameters: Mapping[str, Answer] = field(default_factory=dict)
     title: str = ""
     output: Path = Path()
@@ -346,9 +348,20 @@ class RunSet:
             "nested": lambda: bool(self.runs["parent"].isin(self.runs.index).any()),
             "system_metrics": lambda: any(is_system(name) for name in self.metric_names),
             "two_samples": lambda: self._has_samples,
+            "named_samples": lambda: self._has_named_samples,
             "calls": lambda: self._has_calls,
         }
         return told[fact]()
+
+    @property
+    def _has_named_samples(self) -> bool:
+        """Whether MLflow noted tables whose names say that one is held against the other."""
+        noted = {path for run_id in self.tags.index for path in self._noted_tables(str(run_id))}
+        words = [set(re.split(r"[^a-z]+", path.rpartition(".")[0].lower())) for path in noted]
+        return all(
+            any(one & set(names) for one in words)
+            for names in (table_files.REFERENCES, table_files.CURRENTS)
+        )
 
     @property
     def _has_calls(self) -> bool:
@@ -738,6 +751,11 @@ FACTS: Mapping[str, Fact] = {
         f"{FEWEST_TO_SPLIT} logged the same metric.",
         how='mlflow.log_table(frame, "reference.json") and mlflow.log_table(frame, "current.json")',
     ),
+    "named_samples": Fact(
+        missing="No two tables are noted by these runs whose names say that one is held against "
+        "the other, such as reference.json and current.json.",
+        how='mlflow.log_table(frame, "reference.json") and mlflow.log_table(frame, "current.json")',
+    ),
     "datasets": Fact(
         missing="None of these runs logged a data set.",
         how='mlflow.log_input(mlflow.data.from_pandas(frame, name="train"), context="training")',
@@ -779,7 +797,8 @@ class Section:
     """One section file of a kind, without its ending, as the manifest names it.
 
     ``needs`` are facts of ``RunSet.has``; ``most`` bounds ``for_each``; a ``fixed`` section
-    stays in the notebook whatever sections are asked for, since the others build on it.
+    stays in the notebook whatever sections are asked for, since the others build on it;
+    an ``optional`` one is in it only where it is asked for.
     """
 
     file: str
@@ -787,6 +806,7 @@ class Section:
     most: int | None = None
     needs: tuple[str, ...] = ()
     fixed: bool = False
+    optional: bool = False
 
     @property
     def name(self) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ENDINGS = (".csv", ".parquet", ".json")
 # What MLflow notes about the tables and images that a run logged, as a tag.
 NOTED = "mlflow.loggedArtifacts"
+# How people call the two tables that drift is looked for between, the likeliest name first.
+REFERENCES = ("reference", "ref", "baseline", "train", "training", "expected")
+CURRENTS = ("current", "production", "prod", "serving", "live", "latest", "test")
 _WIDEST = 10_000
 # A Parquet file says how large it gets; one that says more than this is not unpacked.
 _MOST_UNPACKED = 100_000_000

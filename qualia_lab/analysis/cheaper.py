@@ -66,7 +66,9 @@ def how_saved(spent: Spending) -> Points | Note:
     """What each of ``savings`` rests on."""
     if not len(spent.own):
         return Note(NO_CALLS)
-    return Points([(one.name.capitalize(), f"{one.how}.") for one in all_savings(spent)])
+    return Points(
+        [(one.name[0].upper() + one.name[1:], f"{one.how}.") for one in all_savings(spent)]
+    )
 
 
 def all_savings(spent: Spending) -> list[Saving]:

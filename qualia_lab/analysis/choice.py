@@ -17,13 +17,11 @@ from qualia_lab.analysis.samples import NoSamples, Sample, Samples
 from qualia_lab.analysis.times import seconds, short, stamp
 from qualia_lab.errors import NotFoundError, QualiaError, UsageError, known_list
 from qualia_lab.model import FEWEST_TO_SPLIT, RunSet
-from qualia_lab.table_files import ENDINGS
+from qualia_lab.table_files import CURRENTS, ENDINGS, REFERENCES
 from qualia_lab.text import visible
 from qualia_lab.where import Where
 
 # What a table is, by a word of its name; the earlier words count more.
-_REFERENCE = ("reference", "ref", "baseline", "train", "training", "expected")
-_CURRENT = ("current", "production", "prod", "serving", "live", "latest", "test")
 _WORD = re.compile(r"[a-z]+")
 _MOST_WINDOWS = 24
 _MOST_NAMED = 4
@@ -145,23 +143,23 @@ def _groups(runs: RunSet, reference: str | None, current: str | None) -> Samples
 
 def _by_name(places: Sequence[_Place]) -> _Pair | None:
     """The newest table called current, with the reference that is nearest to it."""
-    roles = [(one, one.rank(_REFERENCE), one.rank(_CURRENT)) for one in places]
+    roles = [(one, one.rank(REFERENCES), one.rank(CURRENTS)) for one in places]
     references = [one for one, first, second in roles if first is not None and second is None]
     currents = [one for one, first, second in roles if first is None and second is not None]
     if not (currents and references):
         return None
-    like = {one.rest(_REFERENCE) for one in references}
-    fitting = [one for one in currents if one.rest(_CURRENT) in like] or currents
+    like = {one.rest(REFERENCES) for one in references}
+    fitting = [one for one in currents if one.rest(CURRENTS) in like] or currents
     newest = fitting[-1].run_id
     mine = [one for one in fitting if one.run_id == newest]
-    best = min(mine, key=lambda one: one.rank(_CURRENT) or 0)
-    rest = best.rest(_CURRENT)
-    series = [one for one in currents if one.rest(_CURRENT) == rest]
+    best = min(mine, key=lambda one: one.rank(CURRENTS) or 0)
+    rest = best.rest(CURRENTS)
+    series = [one for one in currents if one.rest(CURRENTS) == rest]
     current = [one for one in series if one.run_id == newest][-1]
     same = [one for one in references if one.run_id == newest]
     near = sorted(
         same or references[::-1],
-        key=lambda one: (one.rest(_REFERENCE) != rest, one.rank(_REFERENCE) or 0),
+        key=lambda one: (one.rest(REFERENCES) != rest, one.rank(REFERENCES) or 0),
     )
     why = "their names say so; the newest run that has one called so"
     if not same:
@@ -205,10 +203,10 @@ def _asked(
                 hint="Give reference and current: RUN:path.",
             )
         return pair
-    first = _meant(runs, places, reference, table, _REFERENCE) if reference else None
-    second = _meant(runs, places, current, table, _CURRENT) if current else None
-    first = first or _partner(places, second, _REFERENCE)
-    second = second or _partner(places[::-1], first, _CURRENT)
+    first = _meant(runs, places, reference, table, REFERENCES) if reference else None
+    second = _meant(runs, places, current, table, CURRENTS) if current else None
+    first = first or _partner(places, second, REFERENCES)
+    second = second or _partner(places[::-1], first, CURRENTS)
     between = _betweens(places, first, second)
     return _Pair(reference=first, current=second, why="as asked for", between=between)
 
@@ -240,7 +238,7 @@ def _meant(
     """The table that somebody means by ``RUN:path``, a run, or a path."""
     of_path = [one for one in places if one.path == which]
     if of_path:
-        return of_path[0] if roles is _REFERENCE else of_path[-1]
+        return of_path[0] if roles is REFERENCES else of_path[-1]
     run, colon, path = which.partition(":")
     if colon and path:
         run_id = find_run(runs, run)
@@ -256,7 +254,7 @@ def _meant(
 
 
 def _or_last(rank: int | None) -> int:
-    return len(_REFERENCE) + len(_CURRENT) if rank is None else rank
+    return len(REFERENCES) + len(CURRENTS) if rank is None else rank
 
 
 def _unknown(path: str, places: Iterable[_Place]) -> NotFoundError:

@@ -29,6 +29,8 @@ def command(
     words += ["--kind", selection.kind] if flags.says_kind else []
     for name in selection.sections:
         words += ["--section", name]
+    for name in selection.also:
+        words += ["--with", name]
     usual = {parameter.name: parameter.usual for parameter in kind.parameters}
     for name, value in selection.parameters.items():
         words += ["--param", f"{name}={value}"] if value != usual[name] else []

@@ -49,6 +49,7 @@ class Flags:
     says_kind: bool = False
     templates: tuple[Path, ...] = ()
     sections: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     answers: Mapping[str, str] = field(default_factory=dict)
     usual_answers: Mapping[str, str] = field(default_factory=dict)
     title: str | None = None
@@ -84,7 +85,7 @@ def check(flags: Flags, catalogue: Catalogue) -> None:
     given = typed(_given(flags, kind), kind)
     if given.get("prices"):
         Prices(str(given["prices"]))
-    generator.chosen(kind, flags.sections)
+    generator.chosen(kind, flags.sections, flags.also)
     picking.check(flags.which)
     export.require_able(flags.exports)
     if flags.fail_on is not None and flags.fail_on not in FAILING:
@@ -130,6 +131,7 @@ def selection(flags: Flags, kind: Kind, picked: Picked) -> Selection:
         of_runs=picked.of_runs,
         kind=kind.name,
         sections=flags.sections,
+        also=flags.also,
         parameters=answers(flags, kind, picked.runs),
         title=named,
         output=output(flags, named),

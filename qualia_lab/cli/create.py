@@ -34,6 +34,7 @@ create-observation-notebook
 create-observation-notebook --experiment qualia-demo --all --execute
 create-observation-notebook --experiment churn --all --export html --export pdf --no-code
 create-observation-notebook --experiment churn --since 7d --best val_loss --top 10
+create-observation-notebook --experiment assistant --all --with cost --with drift
 create-observation-notebook --experiment assistant --all --kind cost --prices prices.toml
 create-observation-notebook --experiment churn --all --fail-on warning --summary summary.md --json
 create-observation-notebook --where 'params.lr > 0.01 and not name.startswith("debug")'
@@ -72,6 +73,15 @@ def create(
         typer.Option(
             metavar="NAME",
             help="Only these sections, with those they build on. Repeatable.",
+            autocompletion=completion.sections,
+        ),
+    ] = None,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="NAME",
+            help="This optional section too; observation has cost and drift. Repeatable.",
             autocompletion=completion.sections,
         ),
     ] = None,
@@ -159,6 +169,7 @@ def create(
         says_kind=kind is not None or settings.layer("kind") != "default",
         templates=_templates(templates, configured, settings),
         sections=tuple(section or ()),
+        also=tuple(with_ or ()),
         answers=choose.params([*(param or ()), *([f"prices={prices}"] if prices else ())]),
         usual_answers=choose.params(settings.params()),
         title=title,

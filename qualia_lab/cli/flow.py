@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from qualia_lab.cli.options import Which
     from qualia_lab.cli.picking import Picked
     from qualia_lab.cli.which_runs import WhichRuns
-    from qualia_lab.model import Experiment, Kind, Parameter, RunSet
+    from qualia_lab.model import Experiment, Kind, Parameter, RunSet, Section
     from qualia_lab.notebook.generator import NotebookGenerator
     from qualia_lab.tracking.explorer import ArtifactExplorer
 
@@ -122,6 +122,7 @@ class Interview:
             self._ask_experiments,
             self._ask_runs,
             *(partial(self._ask_parameter, one) for one in self._kind.parameters if one.at_prompt),
+            *(partial(self._ask_also, one) for one in self._kind.sections if one.optional),
             self._ask_title,
             self._ask_output,
             self._ask_what_next,
@@ -392,6 +393,28 @@ class Interview:
             typed({name: text}, self._kind)
         except UsageError as error:
             return str(error)
+        return True
+
+    # Optional sections, where there is something for them.
+
+    def _ask_also(self, section: Section) -> bool:
+        from qualia_lab.tracking import uris
+
+        given, runs = self._given, self._at_hand.runs
+        # Only a database tells quickly what its traces hold.
+        quick = uris.store_type(self._at_hand.tracking_uri) in ("sqlite", "database")
+        if (
+            given.also
+            or given.sections
+            or not all(
+                (quick or not FACTS[need].of_traces) and runs.has(need) for need in section.needs
+            )
+        ):
+            return False
+        others = tuple(name for name in self._flags.also if name != section.name)
+        about = section.name.replace("_", " ")
+        wanted = prompts.yes(f"There is data for a section on {about}. Add it?")
+        self._flags = replace(self._flags, also=(*others, section.name) if wanted else others)
         return True
 
     # What is written, and where.

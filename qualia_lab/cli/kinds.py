@@ -94,6 +94,7 @@ def _section(section: Section) -> dict[str, Any]:
     return {
         "name": section.name,
         "fixed": section.fixed,
+        "optional": section.optional,
         "for_each": section.for_each,
         "most": section.most,
         "needs": [
@@ -159,6 +160,8 @@ def _about_section(row: dict[str, Any]) -> list[str]:
         said.append(f"one for each {row['for_each']}{most}")
     if row["fixed"]:
         said.append("always there")
+    if row["optional"]:
+        said.append(f"only with --with {visible(row['name'], _MOST)}")
     for need in row["needs"]:
         said.append(f"needs {need['fact'].replace('_', ' ')}; without, it says:")
         said += [f"  {need['missing']}", f"  {need['how']}"]

@@ -130,6 +130,7 @@ def _section(row: Mapping[str, Any], where: str) -> Section:
             "most": _count,
             "needs": lambda value: _texts(value) and set(value) <= set(FACTS),
             "fixed": lambda value: isinstance(value, bool),
+            "optional": lambda value: isinstance(value, bool),
         },
     )
     if "most" in row and "for_each" not in row:
@@ -142,6 +143,7 @@ def _section(row: Mapping[str, Any], where: str) -> Section:
         most=row.get("most"),
         needs=tuple(row.get("needs", ())),
         fixed=row.get("fixed", False),
+        optional=row.get("optional", False),
     )
 
 

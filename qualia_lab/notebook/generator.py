@@ -63,7 +63,10 @@ class NotebookGenerator:
         kind = self.catalogue.kind(selection.kind)
         require_enough(kind, runs)
         judged, metric = judging(selection, runs)
-        return [_planned(section, judged, metric) for section in chosen(kind, selection.sections)]
+        return [
+            _planned(section, judged, metric)
+            for section in chosen(kind, selection.sections, selection.also)
+        ]
 
     def generate(self, selection: Selection, runs: RunSet) -> NotebookNode:
         """The notebook, valid nbformat 4.5.
@@ -169,16 +172,23 @@ def require_enough(kind: Kind, runs: RunSet) -> None:
         )
 
 
-def chosen(kind: Kind, names: tuple[str, ...]) -> list[Section]:
-    """The sections of a kind that are asked for (all by default), with the fixed ones."""
+def chosen(kind: Kind, names: tuple[str, ...], also: tuple[str, ...] = ()) -> list[Section]:
+    """The sections of a kind that are asked for, with the fixed ones.
+
+    By default all that are not optional; ``also`` adds optional ones.
+    """
     known = [section.name for section in kind.sections]
-    for name in names:
+    for name in (*names, *also):
         if name not in known:
             raise UsageError(
                 f"kind {kind.name} has no section {visible(name, 60)}",
                 hint=known_list(name, known),
             )
-    return [one for one in kind.sections if not names or one.fixed or one.name in names]
+    return [
+        one
+        for one in kind.sections
+        if one.fixed or one.name in (*names, *also) or not (names or one.optional)
+    ]
 
 
 def answers(
@@ -335,6 +345,7 @@ def _recipe(kind: Kind, selection: Selection, runs: RunSet) -> dict[str, Any]:
             "run_ids": _wanted(selection, runs),
             "of_runs": selection.of_runs,
             "sections": list(selection.sections),
+            "also": list(selection.also),
         },
     }
 
