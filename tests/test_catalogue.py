@@ -45,6 +45,7 @@ def test_a_folder_is_a_kind(tmp_path: Path) -> None:
     kind = catalogue.kind("mine")
     assert catalogue.names() == sorted(["mine", *Catalogue().names()])
     assert (kind.title, kind.min_runs) == ("Mine", 2)
+    assert Catalogue().kind("cost").min_runs == 0
     assert kind.parameters == (
         Parameter(name="metric", ask="Which metric", choices="metrics", default="first"),
     )
@@ -60,7 +61,7 @@ def test_a_folder_is_a_kind(tmp_path: Path) -> None:
         ("title    =", "titel =", "unknown key titel"),
         ('title    = "Mine"', "", "key 'title' is missing"),
         ('title    = "Mine"', "title = 3", "key 'title' can't be 3"),
-        ("min_runs = 2", "min_runs = 0", "key 'min_runs' can't be 0"),
+        ("min_runs = 2", "min_runs = -1", "key 'min_runs' can't be -1"),
         ("min_runs = 2", "min_runs = true", "key 'min_runs' can't be True"),
         ('for_each = "run"', 'for_each = "day"', "key 'for_each' can't be 'day'"),
         ('for_each = "run"', "", "'most' goes with 'for_each'"),
