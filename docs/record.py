@@ -61,6 +61,7 @@ class Step:
 
 STEPS = [
     Step(keys="", shows="Tracking server"),
+    Step(keys=ENTER, shows="What kind of notebook?"),
     Step(keys=ENTER, shows="? Experiments"),
     Step(keys=ENTER, shows="Which runs?"),
     Step(keys=ENTER, shows="newest first", seconds=3),
@@ -79,7 +80,7 @@ STEPS = [
     Step(keys="y", shows="Same again:", seconds=5),
 ]
 # Shown where nothing plays.
-STILL = 6
+STILL = 7
 
 
 class Terminal:

@@ -45,6 +45,7 @@ from terminals import (
     terminal,
     typing,
 )
+from traced import Span, Traced, write
 
 from qualia_lab import ArtifactExplorer
 from qualia_lab.cli.console import Console
@@ -173,6 +174,18 @@ def assert_made_again(it: Terminal, path: Path, cwd: Path) -> list[str]:
 
 # All of them in a row.
 
+KINDS = [
+    "❯ Observation  "
+    "What happened in these runs: which is best, why, what differs, and each of them.",
+    "  Cost         "
+    "What the calls of models cost: by stage, model and user, at other prices and volumes, and "
+    "how to pay le…",
+    "  Drift        "
+    "Whether it still holds: which features drifted, whether metrics and errors changed, and "
+    "since when.",
+]
+KEYS = "enter: choose, esc: back, type: search"
+
 
 def test_the_whole_way(place: Path) -> None:
     path = place / "notebooks/observation-churn-2-chosen-runs.ipynb"
@@ -183,22 +196,26 @@ def test_the_whole_way(place: Path) -> None:
             "? Tracking server",
             "❯ sqlite:///mlflow.db  MLflow's default here",
             "  Another one          an address, or sqlite:///path",
-            "enter: choose, esc: back, type: search",
+            KEYS,
         ]
+        it.press(ENTER)
+        it.asked("What kind of notebook?")
+        assert it.lines[1:] == ["  3 experiments, 7 runs", "? What kind of notebook?", *KINDS, KEYS]
         it.press(ENTER)
         it.asked("Experiments")
         assert re.fullmatch(r"  3 experiments, 7 runs", it.lines[1])
-        assert re.fullmatch(r"    name +runs +last used", it.lines[3])
+        assert it.lines[2] == "? What kind of notebook? Observation"
+        assert re.fullmatch(r"    name +runs +last used", it.lines[4])
         assert re.fullmatch(r"  ○ Default +0 +(now|\d+m ago)  \(no runs\)", it.line("Default"))
         assert re.fullmatch(r"❯ ○ churn +6 +\d+[dy] ago", it.line("churn"))
         it.press(ENTER)
         it.asked("Which runs?")
-        assert [line.split("  ")[0] for line in it.lines[4:-1]] == [
+        assert [line.split("  ")[0] for line in it.lines[5:-1]] == [
             "❯ Pick by hand", "", "", "", "",
         ]  # fmt: skip
         it.press(ENTER)
         it.asked("Runs (6, newest first)")
-        header, *lines = it.lines[4:-1]
+        header, *lines = it.lines[5:-1]
         assert header.split() == ["name", "age", "took", "val_loss", "zeta", "id"]
         shown = [re.sub(r" +\d+[dy] ", " ", line[4:], count=1) for line in lines]
         assert [" ".join(line.split()) for line in shown] == [
@@ -227,6 +244,7 @@ def test_the_whole_way(place: Path) -> None:
     answers = [line for line in it.lines if line.startswith("? ")]
     assert answers == [
         f"? Tracking server {STORE}",
+        "? What kind of notebook? Observation",
         "? Experiments churn",
         "? Runs 2 of 6",
         "? Metric to rank runs by val_loss",
@@ -250,7 +268,9 @@ def test_the_whole_way(place: Path) -> None:
 # Which runs. The other questions are answered by flags.
 
 OF_CHURN = ("--tracking-uri", STORE, "--experiment", "churn")
-REST = ("--param", "metric=val_loss", "--title", "T", "--output", "t.ipynb", "--no-execute")
+KIND = ("--kind", "observation")
+ALL_BUT_KIND = ("--title", "T", "--output", "t.ipynb", "--no-execute")
+REST = ("--param", "metric=val_loss", *ALL_BUT_KIND, *KIND)
 ONLY_RUNS = (*OF_CHURN, *REST)
 BY_HAND, ALL, BEST, REFINE, SHOW_ALL = ("Pick", "All", "best", "Refine", "Show")
 
@@ -528,24 +548,168 @@ def test_what_was_listed_is_not_asked_for_again(
 
 
 def test_kinds_say_what_they_are_and_what_they_lack(place: Path, study: Path) -> None:
-    args = (*OF_CHURN, "--all", "--templates", str(study), *REST[2:], "--dry-run", "--json")
+    args = (*OF_CHURN, "--all", "--templates", str(study), *ALL_BUT_KIND, "--dry-run", "--json")
     with terminal(*args, cwd=place) as it:
         it.asked("What kind of notebook?")
         rows = [line.split() for line in it.lines[2:-1]]
         assert [" ".join(row) for row in rows] == [
+            *(" ".join(kind.split()) for kind in KINDS),
             "Many About many runs. (needs 1,000 runs)",
             "Needy About data sets. (None of these runs logged a data set)",
-            "❯ Observation What happened in these runs: which is best, why, what differs, and each "
-            "of them.",
             "Study A study of a few runs.",
         ]
         # What lacks something is passed.
         it.press(UP)
         it.wait_for("❯ Study")
-        it.press(UP + ENTER)
+        it.press(UP)
+        it.wait_for("❯ Drift")
+        it.press(UP * 2 + ENTER)
         it.reply("Metric to rank runs by", ENTER)
         assert len(planned(it)) == 6
     assert json.loads(it.result)["kind"] == "observation"
+
+
+@pytest.fixture
+def traces(place: Path) -> Path:
+    """Where the experiment Default, which has no runs, has a trace with tokens."""
+    call = Span(span_id="1" * 16, tokens=(1000, 200))
+    write(place / "mlflow.db", Traced(trace_id="tr-1", spans=[call]), experiment_id=0)
+    return place
+
+
+def choose_kind(it: Terminal, title: str) -> None:
+    """Answer the first two questions, and come to that of experiments."""
+    it.reply("Tracking server", ENTER)
+    it.reply("What kind of notebook?", title + ENTER)
+    it.asked("Experiments")
+
+
+def test_the_costs_of_traces_that_are_of_no_run(traces: Path) -> None:
+    path = traces / "notebooks/cost-default.ipynb"
+    with terminal("--no-execute", cwd=traces) as it:
+        choose_kind(it, "Cost")
+        assert re.fullmatch(r"[❯ ] ○ Default +0 +(now|\d+[hm] ago)", it.line("Default"))
+        it.press("Default")
+        it.wait_for("/Default  1 of 3")
+        it.press(ENTER)
+        # There is no run to ask about.
+        it.reply("US dollars a month that it may cost; 0 for none: 0.0", CLEAR + "25" + ENTER)
+        it.reply("Title: Cost: Default", ENTER)
+        it.reply("Output: notebooks/cost-default.ipynb", ENTER)
+        it.reply("Write notebooks/cost-default.ipynb?", ENTER)
+        assert it.end() == 0
+    assert "Which runs?" not in it.said
+    assert "  runs   0 of 0" in it.lines
+    # The trace was found: none of the sections says that it lacks calls.
+    assert "  - cost_glance" in it.lines
+    words = assert_made_again(it, path, traces)
+    assert words[2:9] == [
+        "--experiment", "Default", "--all", "--kind", "cost", "--param", "budget=25.0",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("title", ["Observation", "Drift"])
+def test_an_experiment_without_runs_is_not_offered_for_a_kind_about_runs(
+    title: str, traces: Path
+) -> None:
+    with terminal(cwd=traces) as it:
+        choose_kind(it, title)
+        assert it.line("Default").endswith("  (no runs)")
+        it.press(CTRL_A)
+        it.wait_for("2 chosen")
+        assert it.line("Default").startswith("  ○ ")
+        it.press(CTRL_A + "Default")
+        it.wait_for("/Default  1 of 3")
+        it.press(ENTER)
+        it.press(CLEAR + ENTER)
+        it.asked("Which runs?")
+        assert "? Experiments churn" in it.lines
+        it.press(CTRL_C)
+        assert it.end() == 130
+
+
+def test_drift_is_chosen(place: Path) -> None:
+    with terminal("--no-execute", cwd=place) as it:
+        choose_kind(it, "Drift")
+        it.press("churn" + ENTER)
+        pick(it, ALL)
+        it.reply("Metric to watch over time", "zeta" + ENTER)
+        it.reply("Title: Drift: churn", ENTER)
+        it.reply("Output: notebooks/drift-churn.ipynb", ENTER)
+        it.reply("Write notebooks/drift-churn.ipynb?", ENTER)
+        assert it.end() == 0
+    assert "? What kind of notebook? Drift" in it.lines
+    words = assert_made_again(it, place / "notebooks/drift-churn.ipynb", place)
+    assert words[4:9] == ["--all", "--kind", "drift", "--param", "metric=zeta"]
+
+
+def test_back_from_the_experiments_to_another_kind(traces: Path) -> None:
+    """An experiment that was chosen for its traces is not chosen for a kind about runs."""
+    with terminal("--no-execute", cwd=traces) as it:
+        choose_kind(it, "Cost")
+        it.press("Default" + SPACE)
+        it.wait_for("1 chosen")
+        it.press(ENTER)
+        it.reply("US dollars a month", ESC)
+        it.asked("Experiments")
+        assert "1 chosen" in it.text
+        assert "❯ ● Default" in it.line("● Default")
+        it.press(ESC)
+        it.asked("What kind of notebook?")
+        assert it.line("What the calls of models cost").startswith("❯ Cost")
+        it.press("Observation" + ENTER)
+        it.asked("Experiments")
+        assert "chosen" not in it.text
+        assert it.line("○ Default").startswith("  ○ Default")
+        it.press("churn" + ENTER)
+        pick(it, ALL)
+        it.reply("Metric to rank runs by", ENTER)
+        it.reply("Title: Observation: churn", ENTER)
+        it.reply("Output: notebooks/observation-churn.ipynb", ENTER)
+        it.reply("Write notebooks/observation-churn.ipynb?", ENTER)
+        assert it.end() == 0
+    words = assert_made_again(it, traces / "notebooks/observation-churn.ipynb", traces)
+    assert words[2:7] == ["--experiment", "churn", "--all", "--kind", "observation"]
+
+
+def test_a_store_of_traces_alone_is_for_costs(traces: Path) -> None:
+    with contextlib.closing(sqlite3.connect(traces / "mlflow.db")) as db, db:
+        db.execute("UPDATE runs SET lifecycle_stage = 'deleted'")
+    with terminal(cwd=traces) as it:
+        it.reply("Tracking server", ENTER)
+        it.asked("What kind of notebook?")
+        assert it.line("Observation").endswith("  (needs 1 run)")
+        assert it.line("Drift").endswith("  (needs 1 run)")
+        assert it.line("Cost").startswith("❯ Cost")
+        it.press(ENTER)
+        it.reply("Experiments", "Default" + ENTER)
+        it.reply("US dollars a month", CTRL_C)
+        assert it.end() == 130
+
+
+@pytest.mark.parametrize(
+    ("flags", "offered"),
+    [
+        (["--param", "metric=zeta"], ["Observation", "Drift"]),
+        (["--section", "overview"], []),
+        (["--section", "overview", "--param", "metric=zeta"], []),
+    ],
+)
+def test_a_kind_that_flags_make_no_sense_for_is_not_offered(
+    flags: list[str], offered: list[str], place: Path
+) -> None:
+    with terminal(*OF_CHURN, "--all", *flags, *ALL_BUT_KIND, cwd=place) as it:
+        if offered:
+            it.asked("What kind of notebook?")
+            assert [line[2:].split()[0] for line in it.lines[2:-1]] == offered
+            it.press(CTRL_C)
+            assert it.end() == 130
+        else:
+            if "metric=zeta" not in flags:
+                it.reply("Metric to rank runs by", ENTER)
+            it.reply("Write t.ipynb?", ENTER)
+            assert it.end() == 0
+    assert ("What kind of notebook?" in it.said) is bool(offered)
 
 
 # Going back.
@@ -622,7 +786,7 @@ def test_esc_at_an_address_and_at_a_server_that_failed(place: Path) -> None:
 
 
 def test_the_answers_after_going_back_count(place: Path) -> None:
-    with terminal("--no-execute", cwd=place) as it:
+    with terminal("--no-execute", *KIND, cwd=place) as it:
         it.reply("Tracking server", ENTER)
         it.reply("Experiments", "churn" + ENTER)
         it.reply("Which runs?", DOWN + ENTER)
@@ -884,6 +1048,7 @@ def test_a_terminal_of_40_by_10(place: Path) -> None:
     fill(place / "mlflow.db", many, experiment_id=3, name="a sweep with a name that is quite long")
     with terminal(cwd=place, columns=40, rows=10) as it:
         it.reply("Tracking server", ENTER)
+        it.reply("What kind of notebook?", ENTER)
         it.asked("Experiments")
         assert re.fullmatch(r"❯ ○ a sweep with.*… +60 +\d+[dy] ago", it.line("a sweep"))
         it.press("quite" + ENTER)
@@ -936,6 +1101,9 @@ def test_a_console_with_few_characters(place: Path) -> None:
     args = ("--tracking-uri", STORE)
     env = {"PYTHONIOENCODING": "cp1252"}
     with terminal(*args, cwd=place, env=env, program=True) as it:
+        it.asked("What kind of notebook?")
+        assert it.line("Observation").startswith("> Observation")
+        it.press(ENTER)
         it.asked("Experiments")
         assert it.line("churn").startswith("> - churn")
         it.press(ENTER)
@@ -955,7 +1123,9 @@ def test_a_console_with_few_characters(place: Path) -> None:
         assert it.end() == 0
     assert it.said.isascii()
     # A question mark only where a question is.
-    asked = re.sub(r"^\? |Which runs\?|next\?|ipynb\?", "", "\n".join(it.frames), flags=re.M)
+    asked = re.sub(
+        r"^\? |Which runs\?|notebook\?|next\?|ipynb\?", "", "\n".join(it.frames), flags=re.M
+    )
     assert "?" not in asked
     assert "\\u" not in it.said
 
@@ -967,12 +1137,15 @@ def test_a_terminal_that_can_not_move_its_cursor(place: Path) -> None:
 
     one, some = "/text: search, b: back:", "all, /text: search, b: back:"
     by_hand = "all, /text: search, sort, b: back:"
-    with terminal(cwd=place, env={"TERM": "dumb"}, rows=200) as it:
+    with terminal(cwd=place, env={"TERM": "dumb"}, rows=300) as it:
         settings = it.settings
         type_at(one, "b")  # the first question stays
         type_at(one, "2")
         type_at("Address: (b: back)", "nowhere")
         type_at("Address: (b: back)", "b")
+        type_at(one, "1")
+        type_at(one, "b")
+        type_at(one, "1")
         type_at(one, "1")
         type_at(some, "7")
         type_at(some, "/churn")
@@ -1032,8 +1205,8 @@ def test_leaving_a_terminal_that_can_not_move_its_cursor(
 
 def test_keys_that_are_typed_ahead(place: Path) -> None:
     with terminal("--no-execute", cwd=place) as it:
-        # The server, the experiment, all runs, the metric, the title, the output, yes.
-        it.press(ENTER + "churn" + ENTER + DOWN + ENTER * 5)
+        # The server, the kind, the experiment, all runs, the metric, the title, the output, yes.
+        it.press(ENTER * 2 + "churn" + ENTER + DOWN + ENTER * 5)
         assert it.end() == 0
     assert written(place) == {"notebooks", "notebooks/observation-churn.ipynb"}
 
@@ -1069,12 +1242,14 @@ def test_no_experiment_at_all(place: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("templates", [False, True])
-def test_no_run_at_all(templates: bool, place: Path, study: Path) -> None:
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_no_run_at_all(is_asked: bool, place: Path, study: Path, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(place / "mlflow.db")) as db, db:
         db.execute("UPDATE runs SET lifecycle_stage = 'deleted'")
-    # With several kinds, none of which this store can feed.
-    args = ("--templates", str(study)) if templates else ()
+    # With several kinds, none of which this store can feed: that of costs is another.
+    folder = Path(shutil.copytree(study, tmp_path / "home/templates"))
+    shutil.copytree(folder / "many", folder / "cost")
+    args = ("--templates", str(folder)) if is_asked else KIND
     with terminal(*args, cwd=place) as it:
         it.reply("Tracking server", ENTER)
         assert it.end() == 6
@@ -1088,7 +1263,7 @@ def test_no_run_at_all(templates: bool, place: Path, study: Path) -> None:
 def test_the_only_run_is_not_asked_for(migrated: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
     fill(path, [Run(run_id=A, name="only", metrics={"loss": curve([1.0])})], name="churn")
-    with terminal("--no-execute", cwd=tmp_path) as it:
+    with terminal("--no-execute", *KIND, cwd=tmp_path) as it:
         it.reply("Tracking server", ENTER)
         it.reply("Experiments", ENTER)
         it.reply("Title: Observation: churn", ENTER)
@@ -1149,7 +1324,7 @@ def test_hostile_names_stay_on_their_lines(migrated: Path, tmp_path: Path) -> No
         run = Run(run_id=run_id(number), name=name, metrics={name[:240]: curve([1.0, 2.0])})
         more = Run(run_id=run_id(number + 500), name=f"after {number}", started=T0 - 1)
         fill(path, [run, more], experiment_id=number, name=name[:500])
-    with terminal("--no-execute", cwd=tmp_path, columns=160, rows=60) as it:
+    with terminal("--no-execute", *KIND, cwd=tmp_path, columns=160, rows=60) as it:
         it.reply("Tracking server", ENTER)
         it.asked("Experiments")
         assert len(it.lines) == 2 + 2 + len(HOSTILE) + 1 + 1
@@ -1187,7 +1362,7 @@ def test_hostile_experiments_are_found_again(
     path = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
     for number, name in enumerate(names, 1):
         fill(path, [Run(run_id=run_id(number), name=name)], experiment_id=number, name=name)
-    args = ("--tracking-uri", STORE, "--title", "T", "--output", "t.ipynb", "--no-execute")
+    args = ("--tracking-uri", STORE, *ALL_BUT_KIND, *KIND)
     with terminal(*args, cwd=tmp_path) as it:
         it.reply("Experiments", CTRL_A + ENTER)
         it.reply("Which runs?", DOWN + ENTER)
@@ -1330,7 +1505,7 @@ def test_what_a_flag_says_is_not_asked(place: Path) -> None:
 
 
 def test_runs_named_by_a_flag_need_no_experiment(place: Path) -> None:
-    args = ("--run", "aaaa", "--run", "9999", "--title", "T", "--no-execute")
+    args = ("--run", "aaaa", "--run", "9999", "--title", "T", "--no-execute", *KIND)
     with terminal(*args, cwd=place) as it:
         it.reply("Tracking server", ENTER)
         it.reply("Metric to rank runs by", ENTER)
@@ -1343,7 +1518,7 @@ def test_runs_named_by_a_flag_need_no_experiment(place: Path) -> None:
 
 
 def test_a_dry_run_at_a_terminal(place: Path) -> None:
-    args = (*OF_CHURN, "--all", "--dry-run")
+    args = (*OF_CHURN, "--all", "--dry-run", *KIND)
     with terminal(*args, cwd=place) as it:
         it.reply("Metric to rank runs by", ENTER)
         it.reply("Title:", ENTER)
@@ -1359,7 +1534,7 @@ def test_a_place_that_is_taken(place: Path) -> None:
     for name in ("t.ipynb", "t-2.ipynb"):
         (place / "notebooks" / name).write_text("mine")
     (place / "folder.ipynb").mkdir()
-    args = (*OF_CHURN, "--all", *REST[:4], "--no-execute")
+    args = (*OF_CHURN, "--all", *REST[:4], "--no-execute", *KIND)
     with terminal(*args, cwd=place) as it:
         it.asked("Output: notebooks/t-3.ipynb")
         for wrong, said in (
@@ -1380,7 +1555,7 @@ def test_a_place_that_is_taken(place: Path) -> None:
 
 
 def test_a_title_of_any_text(place: Path) -> None:
-    args = (*OF_CHURN, "--all", "--param", "metric=val_loss", "--no-execute")
+    args = (*OF_CHURN, "--all", "--param", "metric=val_loss", "--no-execute", *KIND)
     title = 'it\'s "mine" $HOME `x` \\ 汉字 ñ ! #'
     with terminal(*args, cwd=place) as it:
         it.reply("Title:", CLEAR + pasted(title) + ENTER)
@@ -1462,6 +1637,7 @@ def test_the_whole_way_over_http(server: str, tmp_path: Path) -> None:
         it.asked("Tracking server")
         assert it.lines[1].split() == ["❯", server, "from", "MLFLOW_TRACKING_URI"]
         it.press(ENTER)
+        it.reply("What kind of notebook?", ENTER)
         it.asked("Experiments")
         assert re.fullmatch(r"  \d+ experiments, .*runs?, MLflow \d+\.\d+\.\d+", it.lines[1])
         it.press("qualia-demo")
@@ -1599,12 +1775,16 @@ title = "Inputs"
 summary = "What went in."
 section = [{{file="_shared/setup", fixed=true}}, {{file="_shared/exploration", needs={needs}}}]
 """)
-    with terminal(*SERVER_ONLY, "--templates", str(folder), cwd=place) as it:
+    args = ("--experiment", "churn", "--all", *ALL_BUT_KIND, "--dry-run")
+    with terminal(*args, "--templates", str(folder), cwd=place) as it:
         it.reply("Tracking server", ENTER)
         it.asked("What kind of notebook?")
         assert it.line("What went in.")[2:] == f"Inputs       What went in.  {said}".rstrip()
         it.press("inputs")
-        it.wait_for("/inputs  1 of 2")
+        it.wait_until(
+            lambda screen: "/inputs  1 of 4" in screen and screen.count("esc: back") == 1,
+            "list of one, painted whole",
+        )
         # What can't be chosen is not pointed at.
         assert it.line("What went in.").startswith(" " if said else "❯")
         it.press(CTRL_C)

@@ -220,10 +220,10 @@ class Interview:
     # The kind of notebook.
 
     def _ask_kind(self) -> bool:
-        names = self._catalogue.names()
-        if self._given.says_kind or len(names) == 1:
+        kinds = self._kinds()
+        # Without an experiment no kind has anything to be about.
+        if self._given.says_kind or len(kinds) == 1 or not self._store.experiments:
             return False
-        kinds = [self._catalogue.kind(name) for name in names]
         rows = [
             Row(
                 value=kind,
@@ -233,11 +233,30 @@ class Interview:
             for kind in kinds
         ]
         if all(row.lacks for row in rows):
+            # Back, and to another server: what was chosen for the one before is no choice here.
+            self._flags = replace(self._flags, kind=self._given.kind, says_kind=False)
             return False
-        start = names.index(self._flags.kind) if self._flags.kind in names else 0
+        start = [kind.name for kind in kinds].index(self._flags.kind)
         columns = [Column(), Column(bends=12)]
         kind = prompts.one("What kind of notebook?", rows, columns, start=start)
         self._flags = replace(self._flags, kind=kind.name, says_kind=True)
+        return True
+
+    def _kinds(self) -> list[Kind]:
+        """The kinds that the given flags make sense for, the usual one first."""
+        names = sorted(self._catalogue.names(), key=lambda name: name != self._given.kind)
+        return [kind for kind in map(self._catalogue.kind, names) if self._fits(kind)]
+
+    def _fits(self, kind: Kind) -> bool:
+        """Whether the kind has the sections and the questions that flags name."""
+        from qualia_lab.cli.choose import typed
+        from qualia_lab.notebook import generator
+
+        try:
+            typed(self._given.answers, kind)
+            generator.chosen(kind, self._given.sections)
+        except UsageError:
+            return False
         return True
 
     def _lacks(self, kind: Kind) -> str:
@@ -299,7 +318,9 @@ class Interview:
         ]
         if server.counts is None:
             columns[1] = Column()
-        before = [one.experiment_id for one in self._chosen]
+        # Chosen for a kind that needs no runs, one may lack them for the kind as it is now.
+        free = {row.value for row in rows if not row.lacks}
+        before = [one.experiment_id for one in self._chosen if one.experiment_id in free]
         ids = set(prompts.several("Experiments", rows, columns, chosen=before).values)
         self._chosen = [one for one in server.experiments if one.experiment_id in ids]
         return True
