@@ -772,15 +772,19 @@ class Parameter:
     One that is not ``at_prompt`` has its default there, and an answer only by ``--param``.
     ``choices`` is ``"metrics"``, ``"params"`` or ``"runs"`` (those of the chosen runs), a tuple of
     strings, or None for free text; ``default`` is an answer, or ``"first"`` of the choices; where
-    it is a number, so is every answer, and a whole number where ``number`` says so. A ``path`` is
-    of a file, from where the person is; the notebook holds it from its own folder.
+    it is a number, so is every answer, and a whole number where ``number`` says so. ``numbers``
+    are several above 0, with commas between; ``least`` and ``greatest`` bound a number. A ``path``
+    is of a file, from where the person is; the notebook holds it from its own folder.
     """
 
     name: str
     ask: str
     at_prompt: bool = True
     number: bool = False
+    numbers: bool = False
     path: bool = False
+    least: float | None = None
+    greatest: float | None = None
     choices: str | tuple[str, ...] | None = None
     default: Answer = None
 

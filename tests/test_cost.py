@@ -228,7 +228,7 @@ def test_what_was_recorded_for_a_trace_is_reconciled(store: Path) -> None:
     table = analysis.reconciliation(found)
     assert isinstance(table, pd.DataFrame)
     assert "1 of 1 traces differ" in table.loc["recorded for traces", "what it is"]
-    assert table.loc["traces whose tokens differ", "calls"] == 1
+    assert table.loc["traces whose tokens differ", "number"] == 1
 
 
 def test_runs_that_logged_tokens_or_a_cost_count_where_they_have_no_traces(
@@ -634,6 +634,25 @@ ODD = {
             spans=[Span(span_id="a", name="![](http://x)", model="$\\href{x}$", tokens=(9, 9))],
         )
     ],
+    "usage that is a number": [
+        Traced(
+            trace_id="t",
+            spans=[
+                Span(span_id="a", attributes={"mlflow.chat.tokenUsage": 5, "mlflow.llm.cost": [1]}),
+                Span(span_id="b", tokens=(9, 9)),
+            ],
+        )
+    ],
+    "costs that can't be": [
+        Traced(
+            trace_id="t",
+            spans=[
+                Span(span_id="a", tokens=(2**62, 9), cost=1.7e308),
+                Span(span_id="b", tokens=(9, 9), cost=1.7e308),
+                Span(span_id="c", tokens=(9, 9), cost=-3.0),
+            ],
+        )
+    ],
     "more cached than read": [
         Traced(trace_id="t", spans=[Span(span_id="a", tokens=(10, 1, 500, 500))])
     ],
@@ -658,6 +677,34 @@ def test_every_section_says_something_of_odd_data(store: Path, name: str) -> Non
     assert str(analysis.cost_at_volumes(found, "10"))
     assert str(analysis.return_on_cost(found, 3, 40))
     json.dumps(analysis.executive_summary(found), allow_nan=False)
+
+
+def test_figures_that_cannot_be_count_as_not_recorded(store: Path) -> None:
+    found = spent(store, *ODD["costs that can't be"])
+    assert found.odd == 3
+    assert found.own["recorded"].isna().all()
+    assert found.own["source"].unique().tolist() == ["genai-prices"]
+    assert np.isfinite(found.own["cost"]).all()
+    assert "3 calls hold a cost below 0" in str(analysis.coverage_note(found))
+
+
+def test_what_if_compares_the_same_calls(store: Path) -> None:
+    found = spent(
+        store,
+        Traced(
+            trace_id="t",
+            spans=[
+                Span(span_id="a", tokens=(1000, 0)),
+                Span(span_id="b", tokens=(1000, 0), model="nobody-knows"),
+            ],
+        ),
+    )
+    table = analysis.what_if(found)
+    assert isinstance(table, pd.DataFrame)
+    assert table.loc["answer", ["calls", "left out", "paid", "gpt-4o"]].tolist() == [
+        *(1, 1, pytest.approx(0.0025), pytest.approx(0.0025))
+    ]
+    assert table.loc["all stages", "left out"] == 1
 
 
 def test_nothing_recorded_says_how_to_record_it(store: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -210,8 +211,14 @@ def test_a_file_that_makes_no_sense_says_where(tmp_path: Path, text: str, said: 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no price file"):
         Prices(tmp_path / "prices.toml")
-    with pytest.raises(QualiaError, match="can't be read"):
+    with pytest.raises(QualiaError, match="no plain file"):
         Prices(tmp_path)
+
+
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "prices.toml")
+    with pytest.raises(UsageError, match="no plain file"):
+        Prices(tmp_path / "prices.toml")
 
 
 @given(model=st.text(min_size=1), provider=st.text())

@@ -215,21 +215,23 @@ def forecast_lines(found: Forecast, budget: float = 0.0) -> list[str]:
         f"The next month costs about {dollars(found.month)}{between}, a year {dollars(found.year)}"
     ]
     if found.slope != found.slope:
-        lines.append(
-            f"from {len(found.days):,} whole days; a trend is looked for from {_TREND_DAYS} on"
-        )
+        lines.append(f"from {_days(found)}; a trend is looked for from {_TREND_DAYS} on")
     elif found.trending:
         lines.append(
-            f"from {len(found.days):,} whole days, with a trend of {dollars(found.slope)} a day "
+            f"from {_days(found)}, with a trend of {dollars(found.slope)} a day "
             "more each day carried on for that month"
         )
     else:
-        lines.append(f"from {len(found.days):,} whole days, which show no trend")
+        lines.append(f"from {_days(found)}, which show no trend")
     if budget > 0:
         share = found.month / budget
         word = "over" if share > 1 else "within"
         lines.append(f"{share:.0%} of the budget of {dollars(budget)} a month: {word} it")
     return lines
+
+
+def _days(found: Forecast) -> str:
+    return f"{len(found.days):,} whole day{'s' if len(found.days) != 1 else ''}"
 
 
 def budget_note(spent: Spending, budget: float = 0.0) -> Note:

@@ -18,6 +18,8 @@ from qualia_lab.text import visible
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# What no call costs, and no call holds: such a figure is a mistake, and would bury all others.
+_MOST_DOLLARS, _MOST_TOKENS = 1e9, 1e12
 RECORDED, RECORDED_TRACE, UNPRICED = "recorded", "recorded for the trace", "unpriced"
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 _TOKENS = (*TOKENS, "cache_write_1h_tokens")
@@ -49,6 +51,8 @@ class Spending:
         source: where further prices are found.
         spans, of_traces: how many the store holds.
         differing: traces whose tokens are not those of their spans.
+        odd: calls with a cost below 0 or above a billion dollars, or more than 10^12 tokens, which
+            count as not recorded.
     """
 
     calls: pd.DataFrame
@@ -61,6 +65,7 @@ class Spending:
     spans: int = 0
     of_traces: int = 0
     differing: int = 0
+    odd: int = 0
 
     def __repr__(self) -> str:
         return visible(_said(self))
@@ -107,6 +112,7 @@ def spending(runs: RunSet, prices: str | None = None) -> Spending:
     calls = pd.concat([one for one in (calls, _of_traces(bare)) if len(one)] or [calls])
     logged = calls_of_runs(runs, traces)
     calls = pd.concat([calls, logged]) if len(logged) else calls
+    odd = _leave_out_odd(calls)
     judges = traces.loc[traces["scorer"].notna(), "trace_id"]
     calls["judge"] = _among(calls["trace_id"], judges)
     calls = calls.sort_values(["started", "trace_id", "span_id"], ignore_index=True)
@@ -124,6 +130,7 @@ def spending(runs: RunSet, prices: str | None = None) -> Spending:
         spans=len(spans),
         of_traces=len(traces),
         differing=_differing(spans, traces),
+        odd=odd,
     )
 
 
@@ -220,6 +227,17 @@ def _of_traces(traces: pd.DataFrame) -> pd.DataFrame:
             "kind": RECORDED_TRACE,
         }
     )
+
+
+def _leave_out_odd(calls: pd.DataFrame) -> int:
+    """Take figures that can't be for not recorded; how many calls had such."""
+    odd = np.zeros(len(calls), dtype=bool)
+    for name, most in (("recorded", _MOST_DOLLARS), *((one, _MOST_TOKENS) for one in _TOKENS)):
+        values = calls[name].to_numpy(dtype="float64", na_value=np.nan)
+        bad = ~np.isnan(values) & ~((values >= 0) & (values <= most))
+        calls[name] = np.where(bad, np.nan, values)
+        odd |= bad
+    return int(odd.sum())
 
 
 def _priced(calls: pd.DataFrame, source: Prices) -> tuple[Price, ...]:

@@ -55,7 +55,7 @@ def _statements(spent: Spending, budget: float) -> Iterator[Statement]:
     span = _span(own)
     yield Statement(
         about="Cost",
-        sentence=f"{len(done):,} executions cost {dollars(total)}{span}.",
+        sentence=f"{len(done):,} executions cost {dollars(total)}{span}{_caveat(done, whole)}.",
         number=total,
         source="cost_by",
     )
@@ -175,8 +175,9 @@ _MOST_BARS, _LONGEST = 8, 26
 def reconciliation(spent: Spending) -> pd.DataFrame | Note:
     """The same calls, counted in every way there is: what agrees, and what does not.
 
-    A row a way: calls or traces that it covers, US dollars, and what it is. MLflow's sum for a
-    whole trace is not used: with asynchronous logging it can miss spans that came late.
+    A row a way: the number of calls (of traces, where it says so), US dollars, and what it is.
+    MLflow's sum for a whole trace is not used: with asynchronous logging it can miss spans that
+    came late.
     """
     calls, own = spent.calls, spent.own
     if not len(calls):
@@ -230,7 +231,9 @@ def reconciliation(spent: Spending) -> pd.DataFrame | Note:
             "mlflow.trace.tokenUsage against the sum of the outermost spans with tokens",
         ),
     ]
-    return pd.DataFrame(rows, columns=["way", "calls", "US dollars", "what it is"]).set_index("way")
+    return pd.DataFrame(rows, columns=["way", "number", "US dollars", "what it is"]).set_index(
+        "way"
+    )
 
 
 def cost_findings(spent: Spending, budget: float = 0.0) -> Found | Note:
@@ -370,4 +373,14 @@ def _span(calls: pd.DataFrame) -> str:
     if first != first:
         return ""
     days = (last.floor("D") - first.floor("D")).days + 1
-    return f" from {first:%Y-%m-%d} to {last:%Y-%m-%d}" if days > 1 else f" on {first:%Y-%m-%d}"
+    if days < 2:
+        return f" on {first:%Y-%m-%d}"
+    daily = calls["trace_id"].nunique() / days
+    return f" from {first:%Y-%m-%d} to {last:%Y-%m-%d}, {daily:.3g} a day"
+
+
+def _caveat(done: pd.DataFrame, whole: pd.DataFrame) -> str:
+    missing = len(done) - len(whole)
+    return (
+        f"; {missing:,} of them hold calls without a price, which are not in it" if missing else ""
+    )

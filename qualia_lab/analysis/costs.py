@@ -70,6 +70,11 @@ def coverage_note(spent: Spending) -> Note:
             f"{done - whole:,} executions have a call without a cost; they are in no mean or "
             "quantile below, and in sums with what is known of them."
         )
+    if spent.odd:
+        lines.append(
+            f"{spent.odd:,} calls hold a cost below 0 or above a billion dollars, or more than "
+            "10^12 tokens: it counts as not recorded."
+        )
     return Note("\n".join(lines))
 
 

@@ -23,7 +23,7 @@ def what_if(spent: Spending, models: str = "") -> pd.DataFrame | Note:
     what prices do, and nothing of quality.
 
     A row a stage and one for all; a column for what was paid, and one a model, cheapest first.
-    Calls without tokens are left out of all columns, those without a cost out of what was paid.
+    Calls without tokens or without a cost are in no column, so that all are of the same calls.
 
     Args:
         models: more models to price, with commas between, such as "gpt-4o-mini, claude-haiku-4-5".
@@ -35,6 +35,9 @@ def what_if(spent: Spending, models: str = "") -> pd.DataFrame | Note:
     if not prices:
         return Note("None of the models of these calls has a price: see the table of prices.")
     told = calls["input_tokens"].notna() | calls["output_tokens"].notna()
+    if calls["cost"].notna().any():
+        told &= calls["cost"].notna()
+    unpriced = (~told).groupby(calls["stage"].fillna("(no name)"), sort=False).sum()
     calls = calls[told.to_numpy(dtype=bool)]
     tokens = tokens_of(calls)
     stages = calls["stage"].fillna("(no name)").map(lambda one: plain(one)).to_numpy(dtype=object)
@@ -47,10 +50,11 @@ def what_if(spent: Spending, models: str = "") -> pd.DataFrame | Note:
     table = table.sort_values("paid", ascending=False, na_position="last", kind="stable")
     table.loc["all stages"] = frame.sum(min_count=1)
     table["calls"] = table["calls"].astype("int64")
-    unpriced = calls["cost"].isna().groupby(stages, sort=False).sum()
     if unpriced.any():
-        table.insert(2, "unpriced calls", unpriced.reindex(table.index).fillna(unpriced.sum()))
-        table["unpriced calls"] = table["unpriced calls"].astype("int64")
+        unpriced.index = pd.Index([plain(str(one)) for one in unpriced.index])
+        left_out = unpriced.reindex(table.index).fillna(0).to_numpy()
+        left_out[-1] = unpriced.sum()  # of all stages, the last row
+        table.insert(1, "left out", left_out.astype("int64"))
     return table.rename_axis("stage")
 
 

@@ -134,7 +134,8 @@ def compute_note(runs: RunSet, compute_rate: float = 0.0) -> Note:
     if none:
         lines.append(f"{none:,} runs have no end or no start, and count as not timed.")
     values = seconds[seconds > 0].to_numpy(dtype="float64") / 3600
-    if len(values) > 1:
+    # Of fewer, resampling says too little.
+    if len(values) >= 10:
         low, high = intervals.of_mean(values)
         lines.append(
             f"A run took {number(float(values.mean()))} hours on average "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from qualia_lab.cli import picking
 from qualia_lab.cli.options import Which
 from qualia_lab.directions import direction
 from qualia_lab.errors import UsageError, known_list
-from qualia_lab.model import Answer, Kind, Selection
+from qualia_lab.model import Answer, Kind, Parameter, Selection
 from qualia_lab.notebook import export, generator
 from qualia_lab.notebook.findings import FAILING
 from qualia_lab.notebook.write import require_free
@@ -175,8 +176,7 @@ def typed(given: Mapping[str, str], kind: Kind) -> dict[str, Answer]:
     """
     generator.require_known(kind, given)
     known = {parameter.name: parameter for parameter in kind.parameters}
-    likes = {name: 0 if one.number else one.default for name, one in known.items()}
-    return {name: _like(likes[name], text, name) for name, text in given.items()}
+    return {name: _like(known[name], text) for name, text in given.items()}
 
 
 def params(words: Sequence[str]) -> dict[str, str]:
@@ -248,15 +248,39 @@ def _narrowed(which: Which, runs: RunSet) -> list[str]:
     return found + (["top level"] if which.parents_only else [])
 
 
-def _like(default: Answer, text: str, name: str) -> Answer:
-    """The text as the type that the question's default has."""
+def _like(parameter: Parameter, text: str) -> Answer:
+    """The text as the type that the question's default has, within its bounds."""
+    name = f"param {parameter.name}"
+    default = 0 if parameter.number else parameter.default
     if isinstance(default, bool):
         if text.lower() not in ("true", "false"):
-            raise UsageError(f"param {name} is true or false, not {visible(text, 60)}")
+            raise UsageError(f"{name} is true or false, not {visible(text, 60)}")
         return text.lower() == "true"
     if isinstance(default, int | float):
         try:
-            return type(default)(text)
+            found = type(default)(text)
         except ValueError:
-            raise UsageError(f"param {name} is a number, not {visible(text, 60)}") from None
+            raise UsageError(f"{name} is a number, not {visible(text, 60)}") from None
+        _require_between(name, found, parameter.least, parameter.greatest)
+        return found
+    if parameter.numbers:
+        for part in text.split(","):
+            try:
+                amount = float(part)
+            except ValueError:
+                amount = float("nan")
+            if not 0 < amount < math.inf:
+                raise UsageError(
+                    f"{name}: {visible(part.strip(), 60)} is no number above 0",
+                    hint="Write several with commas between: 10, 100, 1000",
+                )
     return text
+
+
+def _require_between(name: str, amount: float, least: float | None, greatest: float | None) -> None:
+    if not math.isfinite(amount):
+        raise UsageError(f"{name} is a finite number, not {amount}")
+    if least is not None and amount < least:
+        raise UsageError(f"{name} is {least:g} or more, not {amount:g}")
+    if greatest is not None and amount > greatest:
+        raise UsageError(f"{name} is {greatest:g} or less, not {amount:g}")

@@ -159,7 +159,10 @@ def _parameter(name: str, row: Any, where: str) -> Parameter:
         optional={
             "at_prompt": lambda value: isinstance(value, bool),
             "number": lambda value: isinstance(value, bool),
+            "numbers": lambda value: isinstance(value, bool),
             "path": lambda value: isinstance(value, bool),
+            "least": _amount,
+            "greatest": _amount,
             "choices": lambda value: value in _OF_RUNS or _texts(value),
             "default": lambda value: isinstance(value, str | int | float | bool),
         },
@@ -170,7 +173,10 @@ def _parameter(name: str, row: Any, where: str) -> Parameter:
         ask=row["ask"],
         at_prompt=row.get("at_prompt", True),
         number=row.get("number", False),
+        numbers=row.get("numbers", False),
         path=row.get("path", False),
+        least=row.get("least"),
+        greatest=row.get("greatest"),
         choices=tuple(choices) if isinstance(choices, list) else choices,
         default=row.get("default"),
     )
@@ -203,6 +209,10 @@ def _text(value: Any) -> bool:
 
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(_text(one) for one in value)
+
+
+def _amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _whole(value: Any) -> bool:

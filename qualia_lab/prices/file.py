@@ -46,6 +46,8 @@ def read(path: Path) -> tuple[Line, ...]:
         NotFoundError: there is no such file.
         UsageError: it is no TOML, or a line of it makes no sense; it is named.
     """
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{visible(str(path))} is no plain file")
     try:
         with path.open("rb") as file:
             text = file.read(_LARGEST + 1)

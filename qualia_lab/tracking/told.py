@@ -48,6 +48,8 @@ def parsed(told: Any) -> dict[str, Any]:
     """A JSON object out of its text, or as it is; an empty one where it is none."""
     if isinstance(told, dict):
         return told
+    if not isinstance(told, str):
+        return {}
     try:
         found = json.loads(told or "{}")
     except (ValueError, RecursionError):

@@ -162,9 +162,21 @@ def row_of_json(one: Mapping[str, Any]) -> tuple[Any, ...]:
         duration=None if took is None else round(float(str(took).removesuffix("s")) * 1000),
         request=one.get("request_preview"),
         response=one.get("response_preview"),
-        metadata=one.get("trace_metadata", {}),
-        tags=one.get("tags", {}),
+        metadata=_texts(one.get("trace_metadata", {})),
+        tags=_texts(one.get("tags", {})),
     )
+
+
+def _texts(told: Mapping[str, Any]) -> Mapping[str, str]:
+    """What MLflow has as texts.
+
+    Raises:
+        TypeError: something else is among them.
+    """
+    for value in told.values():
+        if not isinstance(value, str):
+            raise TypeError(f"a {type(value).__name__} where MLflow has text")
+    return told
 
 
 def row_of_entity(info: Any) -> tuple[Any, ...]:
