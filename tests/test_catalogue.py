@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qualia_lab.errors import TemplateError, UsageError
-from qualia_lab.model import Parameter, Section
+from qualia_lab.manifest import Parameter, Section
 from qualia_lab.notebook.catalogue import Catalogue
 
 GOOD = """

@@ -20,7 +20,7 @@ PACKAGE = "qualia_lab"
 
 # Which rooms a room may import; "cli -> demo, notebook -> tracking, analysis -> model -> errors".
 BASE = {
-    *("directions", "errors", "model", "moments", "prices"),
+    *("directions", "errors", "manifest", "model", "moments", "prices"),
     *("secrets", "seeds", "table_files", "text", "usage", "where"),
 }
 MAY_IMPORT: dict[str, set[str]] = {
@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "usage": set(),
     "table_files": {"text"},
     "model": {"directions", "errors", "seeds", "table_files", "text", "usage"},
+    "manifest": {"model"},
     "where": {"directions", "errors", "model", "moments", "text"},
     "analysis": BASE,
     "tracking": BASE,

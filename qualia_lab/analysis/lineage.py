@@ -12,7 +12,8 @@ import pandas as pd
 from qualia_lab.analysis.labels import plain, run_labels, when
 from qualia_lab.analysis.show import Note
 from qualia_lab.errors import QualiaError
-from qualia_lab.model import FACTS, RunSet
+from qualia_lab.manifest import FACTS
+from qualia_lab.model import RunSet
 
 _MOST_ROWS = 60
 _MOST_NAMED = 3

@@ -16,7 +16,8 @@ from qualia_lab.analysis.show import Figure, Note, dress
 from qualia_lab.analysis.styles import OTHERS, Style, run_styles, styles_of
 from qualia_lab.analysis.times import seconds, short
 from qualia_lab.analysis.values import DRAWABLE
-from qualia_lab.model import FACTS, RunSet
+from qualia_lab.manifest import FACTS
+from qualia_lab.model import RunSet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

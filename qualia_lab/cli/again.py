@@ -10,7 +10,8 @@ from qualia_lab.cli.picking import reference
 
 if TYPE_CHECKING:
     from qualia_lab.cli.choose import Flags
-    from qualia_lab.model import Experiment, Kind, Selection
+    from qualia_lab.manifest import Kind
+    from qualia_lab.model import Experiment, Selection
 
 
 def command(

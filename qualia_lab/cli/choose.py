@@ -12,7 +12,8 @@ from qualia_lab.cli import picking
 from qualia_lab.cli.options import Which
 from qualia_lab.directions import direction
 from qualia_lab.errors import UsageError, known_list
-from qualia_lab.model import Answer, Kind, Parameter, Selection
+from qualia_lab.manifest import Kind, Parameter
+from qualia_lab.model import Answer, Selection
 from qualia_lab.notebook import export, generator
 from qualia_lab.notebook.findings import FAILING
 from qualia_lab.notebook.write import require_free

@@ -29,7 +29,8 @@ from qualia_lab.errors import (
     TooFewRunsError,
     UsageError,
 )
-from qualia_lab.model import FACTS, Query
+from qualia_lab.manifest import FACTS
+from qualia_lab.model import Query
 from qualia_lab.notebook.export import require_beside
 from qualia_lab.notebook.write import require_free
 from qualia_lab.text import visible
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
     from qualia_lab.cli.options import Which
     from qualia_lab.cli.picking import Picked
     from qualia_lab.cli.which_runs import WhichRuns
-    from qualia_lab.model import Experiment, Kind, Parameter, RunSet, Section
+    from qualia_lab.manifest import Kind, Parameter, Section
+    from qualia_lab.model import Experiment, RunSet
     from qualia_lab.notebook.generator import NotebookGenerator
     from qualia_lab.tracking.explorer import ArtifactExplorer
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qualia_lab.cli import completion, console
-from qualia_lab.model import FACTS
+from qualia_lab.manifest import FACTS
 from qualia_lab.text import visible
 
 if TYPE_CHECKING:
-    from qualia_lab.model import Kind, Parameter, Section
+    from qualia_lab.manifest import Kind, Parameter, Section
 
 EPILOG = """Examples:
 

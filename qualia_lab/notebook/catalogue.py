@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qualia_lab.errors import TemplateError, UsageError, known_list
-from qualia_lab.model import FACTS, Kind, Parameter, Section
+from qualia_lab.manifest import FACTS, Kind, Parameter, Section
 from qualia_lab.text import visible
 
 MANIFEST = "kind.toml"

@@ -13,7 +13,8 @@ from qualia_lab import __version__
 from qualia_lab.analysis.labels import find_run, run_labels
 from qualia_lab.directions import Direction, ranked
 from qualia_lab.errors import TemplateError, TooFewRunsError, UsageError, known_list
-from qualia_lab.model import FACTS, Answer, Cell, Kind, RunSet, Section, Selection
+from qualia_lab.manifest import FACTS, Cell, Kind, Section
+from qualia_lab.model import Answer, RunSet, Selection
 from qualia_lab.notebook import cells
 from qualia_lab.notebook.catalogue import Catalogue
 from qualia_lab.text import slug, visible, whole
