@@ -77,7 +77,9 @@ class HttpReader:
                     active=one.get("lifecycle_stage", "active") == "active",
                     updated=answers.whole_number(one.get("last_update_time")),
                 )
-                for page in self._pages("api/2.0/mlflow/experiments/search", body)
+                # Its connection is kept: of two requests after it, one takes that, the other a new
+                # one, which an idle worker is the first to accept.
+                for page in self._pages("api/2.0/mlflow/experiments/search", body, fresh=False)
                 for one in page.get("experiments", [])
             ]
         return sorted(found, key=lambda one: (-(one.updated or 0), one.name))
@@ -342,10 +344,10 @@ class HttpReader:
     def _search(self, query: Query, clause: str, most: int = _PAGE) -> Json:
         return self._session.post("api/2.0/mlflow/runs/search", _search_body(query, clause, most))
 
-    def _pages(self, path: str, body: Mapping[str, Any]) -> Iterator[Json]:
+    def _pages(self, path: str, body: Mapping[str, Any], *, fresh: bool = True) -> Iterator[Json]:
         def page(token: str | None) -> tuple[Json, str | None]:
             asked = {**body, "page_token": token} if token else body
-            found = self._session.post(path, asked, fresh=True)
+            found = self._session.post(path, asked, fresh=fresh)
             return found, found.get("next_page_token")
 
         return reader.pages(page, self._uri)
