@@ -21,7 +21,8 @@ from stores import T0, Run, curve, fill, run_id
 from qualia_lab import ArtifactExplorer, NotebookGenerator, analysis
 from qualia_lab.analysis import Finding, Found, Parts
 from qualia_lab.analysis.found import FINDINGS_TYPE
-from qualia_lab.analysis.show import Figure, Note
+from qualia_lab.analysis.samples import Sample, Samples
+from qualia_lab.analysis.show import Figure, Note, Points
 from qualia_lab.errors import UsageError
 from qualia_lab.model import Query, RunSet, Selection
 from qualia_lab.notebook.catalogue import Catalogue
@@ -323,6 +324,29 @@ def test_the_table_has_the_worst_first(empty_store: Path) -> None:
     assert "2025-11-1" < row["since (UTC)"] < "2025-12-03"  # planted: 2025-11-23
     assert row["slope high"] < 0
     assert table.loc["control_auc", "since (UTC)"] == ""
+
+
+def test_the_first_look_has_the_performance_and_the_gravest_first(empty_store: Path) -> None:
+    same = pd.DataFrame({"x": np.random.default_rng(0).normal(size=500)})
+    calm = [Sample(name=one, short=one, frame=same) for one in "rc"]
+    samples = Samples(reference=calm[0], current=calm[1], told=())
+    runs = load(empty_store, planted())
+    first = analysis.drift_first_look(samples, runs, "accuracy")
+    assert isinstance(first, Points)
+    words, said = zip(*first.points, strict=True)
+    assert words[:2] == ("Performance", "Answer")
+    assert "0.919" in said[0]
+    assert "worse, 2.5%" in said[0]
+    assert words.count("What to do") == 1
+    assert said[-1] == dict(analysis.what_to_do(runs, "accuracy").notes[:1])["Do"]
+    well = repr(analysis.drift_first_look(samples, runs, "control_auc"))
+    assert "Performance: no change seen of control_auc: " in well
+    assert "What to do: nothing about this data" in well
+    assert "no run logged a metric" in repr(analysis.drift_first_look(samples, runs, None))
+    assert "(the residuals) correlates by" in repr(analysis.performance_note(runs, "accuracy"))
+    alone = repr(analysis.drift_first_look(Note("none"), runs, "accuracy"))
+    assert "Performance: " in alone
+    assert "Data: There are no two samples" in alone
 
 
 def test_a_sudden_change_names_the_run_before_which_it_came(empty_store: Path) -> None:

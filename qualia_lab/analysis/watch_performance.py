@@ -117,7 +117,7 @@ def _told(one: Judged, parts: Parts) -> Iterator[tuple[str, str]]:
     yield (
         "Current",
         f"{with_ends(one.current)} in the last {last:,}, since {stamp(times[n - last])}: "
-        f"{_apart(one)} ({how}, 95 %).",
+        f"{apart(one)} ({how}, 95 %).",
     )
     sure = change.p <= parts.false_alarms
     means = f"{rough(change.before)} before and {rough(change.after)} since"
@@ -132,7 +132,8 @@ def _told(one: Judged, parts: Parts) -> Iterator[tuple[str, str]]:
     yield "Rests on", f"{series.told}."
     yield (
         "Autocorrelation",
-        f"values one after the other correlate by {change.phi:.2f}, which all of this allows for.",
+        f"what the fitted change leaves of the values (the residuals) correlates by "
+        f"{change.phi:.2f} from one to the next, which all of this allows for.",
     )
 
 
@@ -151,7 +152,7 @@ def with_ends(part: Level) -> str:
     return f"{number(part.value)} ({number(part.low)} to {number(part.high)})"
 
 
-def _apart(one: Judged) -> str:
+def apart(one: Judged) -> str:
     """The difference of the parts, in which direction, and how large for this metric."""
     difference, before = one.difference, one.baseline.value
     if not difference:
