@@ -18,6 +18,7 @@ from conftest import HOSTILE
 from stores import T0, Run, curve, fill, run_id
 
 from qualia_lab import ArtifactExplorer, NotebookGenerator, analysis
+from qualia_lab.analysis.drift_windows import Grid, grid
 from qualia_lab.analysis.samples import NoSamples, Samples
 from qualia_lab.errors import NotAllowedError, NotFoundError, QualiaError, UsageError
 from qualia_lab.model import Query, RunSet, Selection
@@ -255,6 +256,52 @@ def test_what_is_asked_for_is_taken(empty_store: Path) -> None:
         analysis.two_samples(runs, table="nope.csv")
 
 
+def test_a_table_that_is_named_is_honoured_or_refused(empty_store: Path) -> None:
+    files: Files = {
+        f"{name}.{end}": X for name in ("reference", "current") for end in ("csv", "a.csv")
+    }
+    runs = load(empty_store, [files, {"else.csv": X}])
+    both = ("reference.csv of r0", "current.csv of r0")
+    assert chosen(runs, "r0:reference.csv", None, "current.csv") == both
+    assert chosen(runs, None, "r0:current.csv", "reference.csv") == both
+    assert chosen(runs, "reference.csv", None, "current.a.csv")[1] == "current.a.csv of r0"
+    assert chosen(runs, None, None, "current.csv") == both
+    assert chosen(runs, None, None, "reference.csv") == both
+    assert chosen(runs, "r0:reference.csv") == both, "of the same words"
+    assert "what goes with it by its name" in repr(analysis.two_samples(runs, table="current.csv"))
+    with pytest.raises(UsageError, match=r"else.csv is not used: reference and current name"):
+        analysis.two_samples(runs, "reference.csv", "current.csv", "else.csv")
+    with pytest.raises(NotFoundError, match=r"one run alone has else.csv"):
+        analysis.two_samples(runs.only([run_id(1)]), table="else.csv")
+
+
+def test_formats_of_one_table_are_no_windows(empty_store: Path) -> None:
+    table = split(["x"], [[1], [2]])
+    both: Files = {"reference.json": table, "current.csv": X, "current.json": table}
+    runs = load(empty_store, [both], noted=["current.json", "reference.json"])
+    found = analysis.two_samples(runs)
+    assert isinstance(found, Samples)
+    assert chosen(runs) == ("reference.json of r0", "current.json of r0")
+    assert list(found.between()) == []
+
+
+def test_tables_of_several_runs_with_the_columns_of_the_reference_are_windows(
+    empty_store: Path,
+) -> None:
+    weeks: list[Files] = [{"week.csv": X, "other.csv": "y\n1\n"} for _ in range(3)]
+    more: list[Files] = [{"other.csv": "y\n1\n"}, {"reference.csv": X, "current.csv": X}]
+    runs = load(empty_store, [*weeks, *more, {"week.csv": X}])
+    found = analysis.two_samples(runs)
+    assert isinstance(found, Samples)
+    assert [one.name.partition(",")[0] for one in found.between()] == [
+        f"week.csv of r{number}" for number in (0, 1, 2, 5)
+    ]
+    assert "Windows: week.csv of 4 runs, which has the columns of the reference" in repr(found)
+    made = grid(found)
+    assert isinstance(made, Grid)
+    assert made.windows == ("r0", "r1", "r2", "r4", "r5"), "by time, the current table among them"
+
+
 def test_without_tables_earlier_runs_are_compared_with_later_ones(empty_store: Path) -> None:
     draw = np.random.default_rng(0)
     runs = load(
@@ -267,7 +314,7 @@ def test_without_tables_earlier_runs_are_compared_with_later_ones(empty_store: P
     assert isinstance(found, Samples)
     assert found.of == "runs"
     assert len(found.reference.frame) == len(found.current.frame) == 30
-    assert list(found.current.frame.columns) == ["metric f1", "metric loss", "param lr"]
+    assert list(found.current.frame.columns) == ["metric f1", "metric loss"]
     table = analysis.data_drift(found)
     assert isinstance(table, pd.DataFrame)
     assert table["verdict"].tolist()[0].startswith("drifted")
@@ -275,6 +322,9 @@ def test_without_tables_earlier_runs_are_compared_with_later_ones(empty_store: P
     asked = analysis.two_samples(runs, "metrics.loss < 0.5", "metrics.loss >= 0.5")
     assert isinstance(asked, Samples)
     assert "as asked for, by conditions on runs" in repr(asked)
+    assert "param lr" in asked.current.frame.columns, "somebody asked for these runs"
+    with pytest.raises(UsageError, match=r"the table x.csv is not used"):
+        analysis.two_samples(runs, "metrics.loss < 0.5", "metrics.loss >= 0.5", "x.csv")
     with pytest.raises(UsageError, match="needs another one"):
         analysis.two_samples(runs, "metrics.loss < 0.5")
 

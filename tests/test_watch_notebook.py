@@ -21,7 +21,8 @@ from stores import T0, Run, curve, fill, run_id
 from qualia_lab import ArtifactExplorer, NotebookGenerator, analysis
 from qualia_lab.analysis import Finding, Found, Parts
 from qualia_lab.analysis.found import FINDINGS_TYPE
-from qualia_lab.analysis.show import Figure, Note
+from qualia_lab.analysis.samples import Sample, Samples
+from qualia_lab.analysis.show import Figure, Note, Points
 from qualia_lab.errors import UsageError
 from qualia_lab.model import Query, RunSet, Selection
 from qualia_lab.notebook.catalogue import Catalogue
@@ -317,12 +318,81 @@ def test_the_table_has_the_worst_first(empty_store: Path) -> None:
     assert list(table.index) == ["accuracy", "control_auc"]
     assert table["verdict"].tolist() == ["worse", "no change seen"]
     row = table.loc["accuracy"]
-    assert row["baseline low"] < 0.92 < row["baseline high"]
+    low, high = (float(one) for one in row["baseline 95 %"].split(" to "))
+    assert low < 0.92 < high
     assert row["current"] < 0.905
     assert row["shape"] == "gradual"
     assert "2025-11-1" < row["since (UTC)"] < "2025-12-03"  # planted: 2025-11-23
-    assert row["slope high"] < 0
+    assert float(row["slope 95 %"].split(" to ")[1]) < 0
+    assert len(row["since (UTC)"]) == len("2025-11-23 08:53")
     assert table.loc["control_auc", "since (UTC)"] == ""
+
+
+def test_what_is_not_judged_is_left_blank(empty_store: Path) -> None:
+    table = analysis.performance_table(load(empty_store, daily([1.0, 0.0, 1.0, 1.0])))
+    row = table.loc["accuracy"]
+    assert (row["verdict"], row["values"]) == ("too few values", 4)
+    assert row[["baseline", "current", "change", "slope a day"]].isna().all()
+    assert set(row[["baseline 95 %", "current 95 %", "slope 95 %"]]) == {""}
+
+
+def test_the_first_look_has_the_performance_and_the_gravest_first(empty_store: Path) -> None:
+    same = pd.DataFrame({"x": np.random.default_rng(0).normal(size=500)})
+    calm = [Sample(name=one, short=one, frame=same) for one in "rc"]
+    samples = Samples(reference=calm[0], current=calm[1], told=())
+    runs = load(empty_store, planted())
+    first = analysis.drift_first_look(samples, runs, "accuracy")
+    assert isinstance(first, Points)
+    words, said = zip(*first.points, strict=True)
+    assert words[:2] == ("Performance", "Answer")
+    assert "0.919" in said[0]
+    assert "worse, 2.5%" in said[0]
+    assert words.count("What to do") == 1
+    assert said[-1] == dict(analysis.what_to_do(runs, "accuracy").notes[:1])["Do"]
+    well = repr(analysis.drift_first_look(samples, runs, "control_auc"))
+    assert "Performance: no change seen of control_auc: " in well
+    assert "What to do: nothing about this data" in well
+    assert "no run logged a metric" in repr(analysis.drift_first_look(samples, runs, None))
+    assert "(the residuals) correlates by" in repr(analysis.performance_note(runs, "accuracy"))
+    alone = repr(analysis.drift_first_look(Note("none"), runs, "accuracy"))
+    assert "Performance: " in alone
+    assert "Data: There are no two samples" in alone
+
+
+def logged(store: Path, tables: dict[str, str]) -> RunSet:
+    """One run with files, all of them tables."""
+    runs = planted(60)
+    folder = store.parent / "artifacts" / runs[0].run_id / "artifacts"
+    folder.mkdir(parents=True)
+    for name, text in tables.items():
+        (folder / name).write_text(text)
+    return load(store, runs)
+
+
+def test_a_table_with_labels_and_predictions_is_found(empty_store: Path) -> None:
+    rows = "label,prediction\n" + "a,a\nb,b\n" * 200 + "a,b\n" * 200
+    runs = logged(
+        empty_store,
+        {"predictions.csv": rows, "predict.csv": "label,said\n1,2\n", "predictions_2.csv": rows},
+    )
+    errors = analysis.logged_errors(runs, None, "label", "prediction")
+    assert errors is not None
+    assert errors.attrs["table"] == "predictions.csv"
+    assert len(errors) == 600
+    said = analysis.concept_drift_note(runs, "accuracy", errors).text
+    assert "errors of 600 predictions in predictions.csv, 0 or 1 each" in said
+    assert "predictions_2.csv would do, too." in said
+    assert analysis.logged_errors(runs, None, "label", "nope") is None
+
+
+def test_without_such_a_table_the_flag_and_the_tables_are_named(empty_store: Path) -> None:
+    runs = logged(empty_store, {"predict.csv": "label,said\n1,2\n", "x.csv": "a\n1\n"})
+    assert analysis.logged_errors(runs, None, "label", "prediction") is None
+    said = analysis.concept_drift_note(runs, "control_auc", None).text
+    assert "for want of a table of predictions" in said
+    assert "--param predictions=PATH" in said
+    assert "These runs logged predict.csv, x.csv." in said
+    assert "In so short a stream, 60 values" in said
 
 
 def test_a_sudden_change_names_the_run_before_which_it_came(empty_store: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import BIN, HOSTILE
+from conftest import BIN, HOSTILE, ROOT
 from stores import T0, Run, curve, fill, run_id
 
 from qualia_lab import ArtifactExplorer
@@ -16,6 +16,7 @@ from qualia_lab.analysis import check_workflow
 from qualia_lab.analysis.watch_workflow import Check, shell_word, workflow_text
 from qualia_lab.errors import UsageError
 from qualia_lab.model import Query
+from qualia_lab.notebook.catalogue import Catalogue
 
 DAY = 86_400_000
 NAMES = (
@@ -117,12 +118,57 @@ def test_the_workflow_of_runs(empty_store: Path, tmp_path: Path) -> None:
     whole = yaml.safe_load(workflow.text)
     job = whole["jobs"]["check"]
     assert whole["permissions"] == {"contents": "read"}
-    assert job["env"]["MLFLOW_TRACKING_URI"] == "${{ secrets.MLFLOW_TRACKING_URI }}"
+    holds = [step["name"] for step in job["steps"] if "MLFLOW_TRACKING_URI" in step.get("env", {})]
+    assert holds == ["Check"], "no other step sees a secret"
+    assert "env" not in job
     assert str(empty_store) not in workflow.text
     uses = [step["uses"] for step in job["steps"] if "uses" in step]
     assert uses == ["actions/setup-python@v5", "actions/upload-artifact@v4"]
     assert any("GITHUB_STEP_SUMMARY" in step.get("run", "") for step in job["steps"])
     assert workflow._repr_markdown_() == f"```yaml\n{workflow.text}```"
+
+
+ANSWERS = {
+    "metric": "f1", "direction": "max", "reference": 'params.stage == "old"', "current": "r2:t.csv",
+    "table": "t.csv", "baseline_part": 0.4, "current_part": 0.1, "false_alarms": 0.01,
+    "predictions": "p.json", "label": "y", "prediction": "said",
+}  # fmt: skip
+
+
+def test_every_answer_that_is_no_default_is_repeated(empty_store: Path, tmp_path: Path) -> None:
+    fill(empty_store, [Run(run_id=run_id(0), started=T0)])
+    loaded = ArtifactExplorer(f"sqlite:///{empty_store}").load(Query(experiment_ids=("1",)))
+    parameters = Catalogue([ROOT / "templates"]).kind("drift").parameters
+    assert [one.name for one in parameters if one.name not in ANSWERS] == []
+    words = said(check_workflow(loaded, "drift", ANSWERS).text, tmp_path)
+    assert [one for one in words if "=" in one] == [f"{key}={one}" for key, one in ANSWERS.items()]
+    usual = {one.name: one.default for one in parameters if one.default != "first"}
+    assert "--param" not in check_workflow(loaded, "drift", usual).text
+    cell = (ROOT / "templates/_shared/schedule.py.j2").read_text()
+    assert [one.name for one in parameters if f'"{one.name}": {one.name}' not in cell] == []
+
+
+def test_nothing_is_installed_until_somebody_names_it(empty_store: Path, tmp_path: Path) -> None:
+    def install(source: str | None) -> subprocess.CompletedProcess[str]:
+        check = Check(kind="drift", experiments=["a"], days=30, install=source)
+        text = workflow_text(check)
+        check_schema(text, tmp_path)
+        assert "qualia-lab==" not in text
+        steps = yaml.safe_load(text)["jobs"]["check"]["steps"]
+        script = next(step["run"] for step in steps if step.get("name") == "Install")
+        stub = tmp_path / "python"
+        stub.write_text('#!/bin/sh\necho "$4"\n')
+        stub.chmod(0o755)
+        env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        return subprocess.run(
+            ["bash", "-e", "-c", script], env=env, capture_output=True, text=True, check=False
+        )
+
+    none = install(None)
+    assert none.returncode == 1
+    assert "::error::Name what to install" in none.stdout
+    wheel = "https://example.invalid/a b$(id).whl"
+    assert install(wheel).stdout == f"{wheel}\n"
 
 
 def test_weekly_runs_are_checked_weekly(empty_store: Path) -> None:

@@ -99,11 +99,11 @@ from .watch_charts import performance_chart as performance_chart
 from .watch_concepts import concept_drift_chart as concept_drift_chart
 from .watch_concepts import concept_drift_note as concept_drift_note
 from .watch_concepts import concept_drift_table as concept_drift_table
+from .watch_errors import logged_errors as logged_errors
 from .watch_performance import performance_note as performance_note
 from .watch_performance import performance_table as performance_table
 from .watch_psi import psi_false_alarm_rate as psi_false_alarm_rate
 from .watch_psi import psi_rules as psi_rules
 from .watch_series import Parts as Parts
 from .watch_series import error_stream as error_stream
-from .watch_streams import logged_errors as logged_errors
 from .watch_workflow import check_workflow as check_workflow

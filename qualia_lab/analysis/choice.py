@@ -7,23 +7,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-import pandas as pd
-
 from qualia_lab.analysis.artifacts import how_many
-from qualia_lab.analysis.labels import find_run, plain, run_labels
+from qualia_lab.analysis.labels import find_run, plain
 from qualia_lab.analysis.metric_sample import earlier_and_later, of_runs
-from qualia_lab.analysis.samples import NoSamples, Sample, Samples
-from qualia_lab.analysis.times import seconds, short, stamp
+from qualia_lab.analysis.samples import NoSamples, Samples
+from qualia_lab.analysis.table_places import (
+    Place,
+    evenly,
+    one_format,
+    sample,
+    series_like,
+    told_of,
+    windows,
+)
 from qualia_lab.errors import NotFoundError, QualiaError, UsageError, known_list
 from qualia_lab.model import FEWEST_TO_SPLIT, RunSet
-from qualia_lab.table_files import CURRENTS, ENDINGS, REFERENCES
+from qualia_lab.table_files import CURRENTS, REFERENCES
 from qualia_lab.text import visible
 from qualia_lab.where import Where
 
-# What a table is, by a word of its name; the earlier words count more.
-_WORD = re.compile(r"[a-z]+")
-_MOST_WINDOWS = 24
 _MOST_NAMED = 4
 _HOW = (
     'To log them: mlflow.log_table(frame, "reference.json") and '
@@ -32,34 +34,13 @@ _HOW = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """A table of a run; ``noted`` by MLflow as such."""
-
-    run_id: str
-    path: str
-    noted: bool
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        name = self.path.lower()
-        return tuple(_WORD.findall(name.rpartition(".")[0] if name.endswith(ENDINGS) else name))
-
-    def rank(self, roles: Sequence[str]) -> int | None:
-        """How far up its name stands among those that say so; None where it says nothing."""
-        return min((roles.index(one) for one in self.words if one in roles), default=None)
-
-    def rest(self, roles: Sequence[str]) -> tuple[str, ...]:
-        return tuple(one for one in self.words if one not in roles)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Pair:
     """Two tables, why these, and those between in time, oldest first."""
 
-    reference: _Place
-    current: _Place
+    reference: Place
+    current: Place
     why: str
-    between: tuple[_Place, ...] = ()
+    between: tuple[Place, ...] = ()
 
 
 def two_samples(
@@ -73,7 +54,7 @@ def two_samples(
     In this order: (a) the newest table that is called current, production, prod, serving, live,
     latest or test, against one called reference, baseline, train, training or expected, of the same
     run or else the newest there is; (b) the table of one path that most runs logged: of the
-    oldest run against that of the newest; (c) without tables, the metrics and params of the
+    oldest run against that of the newest; (c) without tables, the metrics of the
     earlier half of ten runs or more against those of the later half.
 
     Args:
@@ -82,7 +63,8 @@ def two_samples(
             or a name), a path, or a condition on runs such as ``params.stage == "old"`` (see
             ``where.Where``), whose metrics and params then are the sample.
         current: the other one, in the same ways. One given alone is set against what goes with it.
-        table: the path of the table, where several could be meant.
+        table: the path of the table, where several could be meant: of a run that is named, of the
+            side that is not given, or, alone, of the runs that logged it.
 
     Returns:
         Both samples; or a note that says what is missing, where it was looked for, and how to log
@@ -90,14 +72,17 @@ def two_samples(
 
     Raises:
         NotFoundError: what was asked for is not there; what is, is listed.
+        UsageError: reference and current leave no room for ``table``.
     """
     asked = (reference, current)
     conditions = [one for one in asked if one and _is_condition(runs, one)]
     if conditions:
+        if table:
+            raise _no_room(table, "conditions on runs compare metrics and params")
         return _groups(runs, reference, current)
     known = runs.tables()
     places = [
-        _Place(run_id=str(run_id), path=str(path), noted=bool(noted))
+        Place(run_id=str(run_id), path=str(path), noted=bool(noted))
         for run_id, path, noted in zip(known["run_id"], known["path"], known["noted"], strict=True)
     ]
     told = list(known.attrs["left out"])
@@ -141,8 +126,9 @@ def _groups(runs: RunSet, reference: str | None, current: str | None) -> Samples
     return Samples(reference=first, current=second, told=told, of="runs")
 
 
-def _by_name(places: Sequence[_Place]) -> _Pair | None:
+def _by_name(places: Sequence[Place]) -> _Pair | None:
     """The newest table called current, with the reference that is nearest to it."""
+    places = one_format(places)
     roles = [(one, one.rank(REFERENCES), one.rank(CURRENTS)) for one in places]
     references = [one for one, first, second in roles if first is not None and second is None]
     currents = [one for one, first, second in roles if first is None and second is not None]
@@ -168,10 +154,10 @@ def _by_name(places: Sequence[_Place]) -> _Pair | None:
     return _Pair(reference=near[0], current=current, why=why, between=between)
 
 
-def _over_runs(places: Sequence[_Place], path: str | None = None) -> _Pair | None:
+def _over_runs(places: Sequence[Place], path: str | None = None) -> _Pair | None:
     """The table that most runs have: of the oldest run against the newest."""
     usable = [one for one in places if one.noted or not one.path.lower().endswith(".json")]
-    having: dict[str, list[_Place]] = {}
+    having: dict[str, list[Place]] = {}
     for one in places if path else usable:
         having.setdefault(one.path, []).append(one)
     if path:
@@ -187,7 +173,7 @@ def _over_runs(places: Sequence[_Place], path: str | None = None) -> _Pair | Non
 
 def _asked(
     runs: RunSet,
-    places: Sequence[_Place],
+    places: Sequence[Place],
     reference: str | None,
     current: str | None,
     table: str | None,
@@ -196,45 +182,76 @@ def _asked(
     if table is not None and not any(one.path == table for one in places):
         raise _unknown(table, places)
     if not (reference or current):
-        pair = _over_runs(places, table)
-        if pair is None:
-            raise NotFoundError(
-                f"one run alone has {visible(str(table), 100)}, which makes nothing to compare",
-                hint="Give reference and current: RUN:path.",
-            )
-        return pair
+        return _over_runs(places, table) or _of_one_run(places, str(table))
     first = _meant(runs, places, reference, table, REFERENCES) if reference else None
     second = _meant(runs, places, current, table, CURRENTS) if current else None
-    first = first or _partner(places, second, REFERENCES)
-    second = second or _partner(places[::-1], first, CURRENTS)
+    first = first or _partner(places, second, REFERENCES, table)
+    second = second or _partner(places[::-1], first, CURRENTS, table)
+    if table is not None and table not in (first.path, second.path):
+        both = " and ".join(plain(one.path, 60) for one in (first, second))
+        raise _no_room(table, f"reference and current name {both}")
     between = _betweens(places, first, second)
     return _Pair(reference=first, current=second, why="as asked for", between=between)
 
 
-def _partner(places: Sequence[_Place], one: _Place | None, roles: Sequence[str]) -> _Place:
-    """What goes with a table: called so in its run, else of its path in another, else called so."""
+def _of_one_run(places: Sequence[Place], table: str) -> _Pair:
+    """A table that one run alone has, against what it goes with by its name."""
+    mine = next(one for one in places if one.path == table)
+    is_reference = mine.rank(REFERENCES) is not None and mine.rank(CURRENTS) is None
+    roles = CURRENTS if is_reference else REFERENCES
+    try:
+        other = _partner(places[::-1] if is_reference else places, mine, roles, None)
+    except NotFoundError:
+        raise NotFoundError(
+            f"one run alone has {visible(table, 100)}, and no table goes with it by its name",
+            hint="Give reference and current: RUN:path.",
+        ) from None
+    first, second = (mine, other) if is_reference else (other, mine)
+    why = "the table that was asked for, and what goes with it by its name"
+    return _Pair(reference=first, current=second, why=why)
+
+
+def _partner(
+    places: Sequence[Place], one: Place | None, roles: Sequence[str], table: str | None
+) -> Place:
+    """What goes with a table: called so in its run, else of its path in another, else called so.
+
+    A ``table`` that is named is it, of the same run where that has it.
+    """
     others = [other for other in places if other != one]
+    if one is not None and table is not None and any(other.path == table for other in others):
+        named = [other for other in others if other.path == table]
+        # The path of a run that was named is that of both sides, in different runs.
+        return min(named, key=lambda other: other.run_id != one.run_id)
     called = [other for other in others if other.rank(roles) is not None]
     if one is not None:
         called = [other for other in called if other.run_id == one.run_id] or [
             *(other for other in others if other.path == one.path),
             *called,
         ]
+        called.sort(key=lambda other: (other.path != one.path, *one.is_partner(other)))
     if not called:
         path = "" if one is None else plain(one.path, 100)
         raise NotFoundError(f"no table goes with {path}", hint="Give both: RUN:path.")
     return called[0]
 
 
-def _betweens(places: Sequence[_Place], first: _Place, second: _Place) -> tuple[_Place, ...]:
+def _no_room(table: str, why: str) -> UsageError:
+    return UsageError(
+        f"the table {visible(table, 100)} is not used: {why}",
+        hint="Leave table out, or name it as reference or current: RUN:path.",
+    )
+
+
+def _betweens(places: Sequence[Place], first: Place, second: Place) -> tuple[Place, ...]:
     """The tables of the path of the current one that lie between the two."""
     ends = sorted((places.index(first), places.index(second)))
     return tuple(one for one in places[ends[0] + 1 : ends[1]] if one.path == second.path)
 
 
 def _meant(
-    runs: RunSet, places: Sequence[_Place], which: str, table: str | None, roles: Sequence[str]
-) -> _Place:
+    runs: RunSet, places: Sequence[Place], which: str, table: str | None, roles: Sequence[str]
+) -> Place:
     """The table that somebody means by ``RUN:path``, a run, or a path."""
     of_path = [one for one in places if one.path == which]
     if of_path:
@@ -257,16 +274,14 @@ def _or_last(rank: int | None) -> int:
     return len(REFERENCES) + len(CURRENTS) if rank is None else rank
 
 
-def _unknown(path: str, places: Iterable[_Place]) -> NotFoundError:
+def _unknown(path: str, places: Iterable[Place]) -> NotFoundError:
     known = dict.fromkeys(one.path for one in places)
     return NotFoundError(f"no run has a table {visible(path, 100)}", hint=known_list(path, known))
 
 
-def _loaded(
-    runs: RunSet, places: Sequence[_Place], pair: _Pair, left_out: Sequence[str]
-) -> Samples:
-    first, second = (_sample(runs, one) for one in (pair.reference, pair.current))
-    between = _evenly(pair.between)
+def _loaded(runs: RunSet, places: Sequence[Place], pair: _Pair, left_out: Sequence[str]) -> Samples:
+    first, second = (sample(runs, one) for one in (pair.reference, pair.current))
+    between = evenly(pair.between)
     told = [
         ("Reference", f"{first.name}, {len(first.frame):,} rows."),
         ("Current", f"{second.name}, {len(second.frame):,} rows."),
@@ -275,52 +290,26 @@ def _loaded(
     if between:
         cut = f" of {len(pair.between):,}" if len(between) < len(pair.between) else ""
         told.append(("Between them", f"{len(between):,}{cut} tables, drawn as windows below."))
-    others = len(places) - 2 - len(pair.between)
-    if others > 0:
-        told.append(("Not used", _others(runs, [
-            one for one in places if one not in (pair.reference, pair.current, *pair.between)
-        ])))  # fmt: skip
+    used = {pair.reference, pair.current, *pair.between}
+    rest = [one for one in places if one.path not in (pair.reference.path, pair.current.path)]
+    if not between and (series := series_like(runs, rest, first.frame)):
+        used |= {*series}
+        between = evenly(series)
+        told.append(("Windows", told_of(series[0].path, len(series), len(between))))
+    rest = [one for one in places if one not in used]
+    if rest:
+        told.append(("Not used", _others(runs, rest)))
     if left_out:
-        told.append(("Not looked at", f"{'; '.join(left_out)}."))
+        told.append(("Left out", f"{'; '.join(left_out)}."))
     return Samples(
         reference=first,
         current=second,
         told=tuple(told),
-        between=partial(_windows, runs, between),
+        between=partial(windows, runs, between),
     )
 
 
-def _evenly(places: Sequence[_Place]) -> list[_Place]:
-    kept = np.linspace(0, len(places) - 1, min(len(places), _MOST_WINDOWS)).round().astype(int)
-    return [places[one] for one in kept]
-
-
-def _windows(runs: RunSet, places: Sequence[_Place]) -> list[Sample]:
-    """The tables between; one that can't be read is left out of them."""
-    found = []
-    for one in places:
-        try:
-            found.append(_sample(runs, one))
-        except QualiaError:
-            continue
-    return found
-
-
-def _sample(runs: RunSet, place: _Place) -> Sample:
-    label = plain(run_labels(runs)[place.run_id])
-    started = float(seconds(runs.runs.loc[[place.run_id], "started"])[0])
-    since = f", {stamp(started)[:16]}" if stamp(started) else ""
-    path = plain(place.path, 80)
-    frame = runs.table(place.path, place.run_id)
-    return Sample(
-        name=f"{path} of {label}{since}",
-        short=short(f"{place.path.rpartition('/')[2]} of {label}" if not since else label, 36),
-        frame=pd.DataFrame(frame),
-        started=started,
-    )
-
-
-def _others(runs: RunSet, places: Sequence[_Place]) -> str:
+def _others(runs: RunSet, places: Sequence[Place]) -> str:
     paths = dict.fromkeys(plain(one.path, 60) for one in places)
     named = ", ".join(list(paths)[:_MOST_NAMED])
     more = f", and {len(paths) - _MOST_NAMED:,} more paths" if len(paths) > _MOST_NAMED else ""
@@ -328,7 +317,7 @@ def _others(runs: RunSet, places: Sequence[_Place]) -> str:
     return f"{len(places):,} other {noun}: {named}{more}." if places else "No table is left."
 
 
-def _nothing(runs: RunSet, places: Sequence[_Place], left_out: Sequence[str]) -> NoSamples:
+def _nothing(runs: RunSet, places: Sequence[Place], left_out: Sequence[str]) -> NoSamples:
     lines = ["There are no two samples to compare."]
     if places:
         lines.append(
@@ -342,5 +331,5 @@ def _nothing(runs: RunSet, places: Sequence[_Place], left_out: Sequence[str]) ->
             f"{how_many(len(runs))}; metrics of {FEWEST_TO_SPLIT} runs."
         )
     if left_out:
-        lines.append(f"Not looked at: {'; '.join(left_out)}.")
+        lines.append(f"Left out: {'; '.join(left_out)}.")
     return NoSamples("\n".join([*lines, _HOW]))

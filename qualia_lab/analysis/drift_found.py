@@ -19,8 +19,12 @@ from qualia_lab.analysis.telling import MUCH as MUCH_AUC
 from qualia_lab.analysis.telling import Told, answer, told
 from qualia_lab.analysis.times import stamp
 from qualia_lab.analysis.value_checks import MUCH, Change, changes
+from qualia_lab.analysis.watch_glance import performance
+from qualia_lab.analysis.watch_series import Parts
+from qualia_lab.model import RunSet
 
 _MOST_NAMED = 5
+_NOTHING_TO_DO = "nothing about this data; check again when there is newer data."
 _SEVERITY: dict[Level, Severity] = {"alarm": "error", "warning": "warning", "note": "info"}
 _WORDS = {
     "missing": "missing values", "infinite": "infinite values", "new": "new categories",
@@ -102,10 +106,32 @@ def evidence(one: Drift) -> str:
     return f"{one.distance:.1%} of the rows moved{by}; {one.test} p {chance(one.q)} adjusted{index}"
 
 
-def drift_first_look(samples: Samples | Note) -> Points | Note:
-    """The answer first: how many features drifted, which most, how sure, and what to do."""
-    if isinstance(samples, Note):
+def drift_first_look(
+    samples: Samples | Note,
+    runs: RunSet | None = None,
+    metric: str | None = None,
+    parts: Parts | None = None,
+) -> Points | Note:
+    """The answer first: how many features drifted, which most, how sure, and what to do.
+
+    With ``runs`` it says how the ``metric`` does, too, by the rules of ``what_to_do`` (``parts``);
+    that comes first where it is an alarm.
+    """
+    if isinstance(samples, Note) and runs is None:
         return NOTHING
+    points = [("Data", NOTHING.text)] if isinstance(samples, Note) else _of_data(samples)
+    if runs is None:
+        return Points(points)
+    seen = performance(runs, metric, parts)
+    points.insert(0 if seen.is_alarm else 1, ("Performance", seen.text))
+    if seen.do:
+        points = [one for one in points if one != ("What to do", _NOTHING_TO_DO)]
+        place = next((k for k, one in enumerate(points) if one[0] == "What to do"), len(points))
+        points.insert(place, ("What to do", seen.do))
+    return Points(points)
+
+
+def _of_data(samples: Samples) -> list[tuple[str, str]]:
     found = drifts(samples)
     tested = [one for one in found if one.verdict != "not compared"]
     drifted = [one for one in tested if one.verdict in ("strong", "drift")]
@@ -125,7 +151,7 @@ def drift_first_look(samples: Samples | Note) -> Points | Note:
         more = f"; {len(odd) - _MOST_NAMED:,} more" if len(odd) > _MOST_NAMED else ""
         points.append(("Values", f"{named}{more}."))
     points.append(("What to do", _what_to_do(samples, drifted, odd, model)))
-    return Points(points)
+    return points
 
 
 def _answer(tested: list[Drift], drifted: list[Drift]) -> str:
@@ -198,7 +224,7 @@ def _what_to_do(samples: Samples, drifted: list[Drift], odd: list[Change], model
         )
     if isinstance(model, Told) and model.tells:
         return "look at how features go together: none moved by itself, and yet a model sees it."
-    return "nothing now; check again when there is newer data."
+    return _NOTHING_TO_DO
 
 
 def drift_coverage(samples: Samples | Note) -> Points | Note:

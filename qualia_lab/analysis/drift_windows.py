@@ -44,7 +44,11 @@ def _grid(samples: Samples) -> Grid | str:
     between = list(samples.between())
     if between:
         how = "a window is the table of a run"
-        windows = [*between, samples.current]
+        # Windows of another path may be younger than the current table; one without a time is last.
+        windows = sorted(
+            [*between, samples.current],
+            key=lambda one: (not np.isfinite(one.started), np.nan_to_num(one.started)),
+        )
     else:
         sliced = _slices(samples)
         if isinstance(sliced, str):
@@ -98,7 +102,8 @@ def _slices(samples: Samples) -> tuple[list[Sample], str] | str:
 def drift_heat_map(samples: Samples | Note) -> Figure | Note:
     """Features by windows: the share of rows that moved since the reference, and where it drifted.
 
-    Windows are the tables of the runs between the reference and the current one; without those,
+    Windows are the tables of the runs between the reference and the current one; without those, the
+    tables of one path that several runs logged with the columns of the reference; without those,
     parts of the current table by its first column of times. A dot marks a drift as in
     ``data_drift``, adjusted over all features and windows. At most 25 features, those that moved
     furthest in any window.

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from qualia_lab.analysis.features import Feature
+from qualia_lab.analysis.labels import chance
 from qualia_lab.analysis.psi_law import psi_critical
 from qualia_lab.analysis.samples import NOTHING, Samples
 from qualia_lab.analysis.shift import (
@@ -209,8 +210,12 @@ def _categories(feature: Feature) -> Drift:
     )
 
 
+def _chance(p: float) -> str:
+    return chance(p) if p == p else ""
+
+
 _COLUMNS = (
-    "kind", "verdict", "test, or why not", "statistic", "p", "p adjusted", "distance",
+    "kind", "verdict", "test, or why not", "p", "p adjusted", "distance",
     "Wasserstein / deviation", "Jensen-Shannon", "PSI", "PSI by chance",
 )  # fmt: skip
 
@@ -226,7 +231,8 @@ def data_drift(samples: Samples | Note) -> pd.DataFrame | Note:
         ``distance`` first. ``test`` is Kolmogorov and Smirnov's for numbers (``shift.ks_test``) and
         Pearson's chi-square for categories and for numbers of ten values or less, those that are
         expected less than five times put together (``shift.pooled``); ``p adjusted`` is over
-        all features (``adjusted``). ``distance``, the share of rows that moved: the largest
+        all features (``adjusted``); both are text, "< 1e-12" for what is less.
+        ``distance``, the share of rows that moved: the largest
         distance of the distribution functions of a number, the total variation of categories.
         ``Wasserstein / deviation``: how far a row moved on average, in standard deviations of the
         reference. ``Jensen-Shannon`` (0 to 1, base 2) and ``PSI`` over the reference's deciles, or
@@ -244,8 +250,9 @@ def data_drift(samples: Samples | Note) -> pd.DataFrame | Note:
         return Note("The two tables share no column.")
     rows = [
         (
-            one.feature.kind, SAID[one.verdict], one.test or one.why_not, one.statistic, one.p,
-            one.q, one.distance, one.wasserstein, one.jensen_shannon, one.psi, one.psi_critical,
+            one.feature.kind, SAID[one.verdict], one.test or one.why_not, _chance(one.p),
+            _chance(one.q), one.distance, one.wasserstein, one.jensen_shannon, one.psi,
+            one.psi_critical,
         )
         for one in found
     ]  # fmt: skip

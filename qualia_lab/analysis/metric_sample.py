@@ -31,29 +31,31 @@ def earlier_and_later(runs: RunSet) -> Samples | None:
     half = len(order) // 2
     ids = [str(runs.runs.index[one]) for one in order]
     middle = f"{stamp(float(started[order[half]]))[:16]} UTC"
-    first = of_runs(runs, ids[:half], f"the runs before {middle}")
-    second = of_runs(runs, ids[half:], f"the runs since {middle}")
+    first = of_runs(runs, ids[:half], f"the runs before {middle}", params=False)
+    second = of_runs(runs, ids[half:], f"the runs since {middle}", params=False)
     told = (
         ("Reference", f"{first.name}."),
         ("Current", f"{second.name}."),
         (
             "Chosen",
             "no two tables were found, so the earlier half of the runs that logged a metric is set "
-            "against the later half. A row is a run; columns are the last values of metrics, and "
-            "params.",
+            "against the later half. A row is a run, a column the last value of a metric.",
         ),
     )
     return Samples(reference=first, current=second, told=told, of="runs", by_time=True)
 
 
-def of_runs(runs: RunSet, run_ids: Sequence[str], name: str) -> Sample:
-    """Some runs as a table: last values of metrics and params, without seeds and system metrics."""
+def of_runs(runs: RunSet, run_ids: Sequence[str], name: str, *, params: bool = True) -> Sample:
+    """Some runs as a table: last values of metrics and params, without seeds and system metrics.
+
+    Params are set by somebody. Where nobody asked for these runs, a change of them is no drift.
+    """
     metrics = runs.metrics.loc[list(run_ids), _metrics(runs)].add_prefix("metric ")
-    params = runs.params.loc[list(run_ids)]
-    params = params[[one for one in params.columns if not is_seed(str(one))]]
+    set_ones = runs.params.loc[list(run_ids)]
+    set_ones = set_ones[[one for one in set_ones.columns if params and not is_seed(str(one))]]
     columns = {
-        f"param {key}": numbers([one if isinstance(one, str) else "" for one in params[key]])
-        for key in params.columns
+        f"param {key}": numbers([one if isinstance(one, str) else "" for one in set_ones[key]])
+        for key in set_ones.columns
     }
     # All params at once: one after the other would copy the frame each time.
     table = pd.concat([metrics, pd.DataFrame(columns, index=metrics.index, dtype=None)], axis=1)

@@ -96,7 +96,7 @@ def _advised(
     of_run: str | None,
     errors: pd.Series[float] | None,
 ) -> list[Advised]:
-    found = [*_of_metric(runs, metric, parts, of_run)]
+    found = [*of_metric(runs, metric, parts, of_run)]
     found += _of_others(runs, metric, parts, of_run)
     found += _of_errors(runs, metric, errors)
     return found
@@ -106,9 +106,10 @@ def _finding(level: Level, what: str, evidence: str) -> Finding:
     return Finding(severity=_SEVERITY[level], level=level, what=what, evidence=evidence)
 
 
-def _of_metric(
+def of_metric(
     runs: RunSet, metric: str | None, parts: Parts, of_run: str | None
 ) -> Iterator[Advised]:
+    """What was found of the watched metric, the gravest first."""
     if metric is None:
         yield Advised(
             finding=_finding("note", "no metric over time was checked", "no run logged a metric")

@@ -10,6 +10,7 @@ import pandas as pd
 from qualia_lab.analysis.labels import plain, rough
 from qualia_lab.analysis.show import COLOURS, INK, Figure, Note, dress
 from qualia_lab.analysis.watch_changes import change_in
+from qualia_lab.analysis.watch_errors import how_to_name
 from qualia_lab.analysis.watch_levels import is_rate
 from qualia_lab.analysis.watch_series import FEWEST, Watched, watched
 from qualia_lab.analysis.watch_streams import (
@@ -26,6 +27,8 @@ from qualia_lab.model import RunSet
 
 _WINDOWS = 25
 _MOST_DRAWN = 2000
+# In a stream shorter than this, ADWIN's bound is wide.
+_SHORT = 300
 _COLUMNS = ("used as", "alarms", "first at", "false alarms", "alarms in vain", "source")
 
 
@@ -54,7 +57,7 @@ def stream_of(
     """
     how = (
         'To have it: mlflow.log_table(frame, "eval/predictions.json"), with a column of labels and '
-        "one of predictions, and the params table, label and prediction."
+        "one of predictions, and the params predictions, label and prediction."
     )
     if errors is not None:
         values = errors.to_numpy(dtype="float64")
@@ -64,7 +67,9 @@ def stream_of(
             return Note(f"{why}\n{how}")
         kind = "0 or 1 each" if is_rate(values) else "absolute"
         without = f"; {left:,} rows without a label or a prediction left out" if left else ""
-        what = f"errors of {len(values):,} predictions, {kind}{without}"
+        table = errors.attrs.get("table")
+        source = f" in {plain(table, 60)}" if table else ""
+        what = f"errors of {len(values):,} predictions{source}, {kind}{without}"
         return Stream(errors=values, what=what, of_table=True)
     if metric is None:
         return Note(f"No table of predictions is named, and no metric was logged.\n{how}")
@@ -79,7 +84,8 @@ def stream_of(
 
 def _of_metric(series: Watched) -> Stream:
     change = change_in(series.days, series.within)
-    what = f"{plain(series.metric)} of {len(series):,} {series.noun}, for want of predictions"
+    values = f"{plain(series.metric)} of {len(series):,} {series.noun}"
+    what = f"{values}, for want of a table of predictions"
     turned = series.within * series.worse
     return Stream(errors=turned, what=what, of_table=False, phi=change.phi, sign=series.worse)
 
@@ -134,6 +140,18 @@ def concept_drift_note(
     lines = [f"ADWIN on {stream.what}: {_count(len(found), 'change')}; in vain: {vain}."]
     lines += [drift_told(one, stream) for one in found[:5]]
     lines += [f"{len(found) - 5:,} more changes."] if len(found) > 5 else []
+    if not found and len(stream.errors) < _SHORT:
+        lines.append(
+            f"In so short a stream, {len(stream.errors):,} values, ADWIN sees large changes alone: "
+            "that it saw none says little. Performance over time is the check here."
+        )
+    lines += [] if stream.of_table else [how_to_name(runs)]
+    if errors is not None and errors.attrs.get("table"):
+        others = ", ".join(plain(one, 60) for one in errors.attrs["others"])
+        also = f" {others} would do, too." if others else ""
+        lines.append(
+            f"The table was found by its columns; --param predictions=PATH names another.{also}"
+        )
     return Note("\n".join(lines))
 
 

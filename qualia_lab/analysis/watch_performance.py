@@ -14,7 +14,7 @@ from qualia_lab.analysis.times import stamp
 from qualia_lab.analysis.watch_changes import onset_interval
 from qualia_lab.analysis.watch_judging import Judged, judged
 from qualia_lab.analysis.watch_levels import Level, is_rate
-from qualia_lab.analysis.watch_series import Parts, watched
+from qualia_lab.analysis.watch_series import FEWEST, Parts, watched
 from qualia_lab.directions import is_system, ranked
 from qualia_lab.model import RunSet
 
@@ -22,8 +22,7 @@ _MOST_METRICS = 100
 _ORDER = ("worse", "changed", "no change seen", "better", "constant", "too few values")
 _COLUMNS = (
     "verdict", "baseline", "current", "change", "in std", "p adjusted", "since (UTC)", "shape",
-    "baseline low", "baseline high", "current low", "current high", "slope a day", "slope low",
-    "slope high", "p", "values",
+    "baseline 95 %", "current 95 %", "slope a day", "slope 95 %", "values",
 )  # fmt: skip
 
 
@@ -34,11 +33,11 @@ def performance_table(
 
     A row a metric: ``verdict`` (worse, better, changed where which end is better is not known, no
     change seen, constant, too few values); the mean of the baseline and of the current part with
-    95 % intervals (see ``watch_levels.level``); their difference, also in standard deviations;
-    ``p`` of the change point (see ``watch_changes.change_in``), and adjusted over the metrics
-    (Benjamini and Hochberg 1995), by which the verdict is given at 0.05; since when (see
-    ``Change.since``) and in which shape; the slope per day with its 95 % interval; how many values
-    it rests on.
+    95 % intervals (see ``watch_levels.level``); their difference, also in standard deviations; p of
+    the change point (see ``watch_changes.change_in``) adjusted over the metrics (Benjamini and
+    Hochberg 1995), by which the verdict is given at 0.05; since when (see ``Change.since``; to the
+    minute) and in which shape; the slope per day with its 95 % interval; how many values it rests
+    on. Fewer than 10 values are not judged, and have no numbers.
 
     System metrics are left out, and of more than 100 metrics those past the first 100 that tell
     runs apart best; the name of the columns says of how many.
@@ -50,7 +49,7 @@ def performance_table(
     shown = [judged(watched(runs, name, of_run), parts) for name in names[:_MOST_METRICS]]
     p = np.array([one.change.p if one.change else np.nan for one in shown], dtype="float64")
     adjusted = _adjusted(p)
-    rows = [_row(one, float(a), float(b)) for one, a, b in zip(shown, p, adjusted, strict=True)]
+    rows = [_row(one, float(p)) for one, p in zip(shown, adjusted, strict=True)]
     index = pd.Index([plain(one.series.metric) for one in shown], dtype=object)
     table = pd.DataFrame(rows, columns=list(_COLUMNS), index=index)
     place = {verdict: number for number, verdict in enumerate(_ORDER)}
@@ -70,16 +69,22 @@ def _adjusted(p: np.ndarray) -> np.ndarray:
     return found
 
 
-def _row(one: Judged, p: float, adjusted: float) -> list[Any]:
+def _row(one: Judged, adjusted: float) -> list[Any]:
     verdict = one.called(adjusted)
     changed = one.change if verdict in ("worse", "better", "changed") else None
-    since = stamp(float(one.series.times[changed.since])) if changed else ""
+    since = stamp(float(one.series.times[changed.since]))[:16] if changed else ""
+    if len(one.series) < FEWEST:
+        # Both parts would be the same few values, and their interval wider than a rate can be.
+        return [verdict, *([np.nan] * 5), "", "", "", "", np.nan, "", len(one.series)]
     return [
         verdict, one.baseline.value, one.current.value, one.difference, one.in_spreads, adjusted,
-        since, changed.shape if changed else "", one.baseline.low, one.baseline.high,
-        one.current.low, one.current.high, one.slope.value, one.slope.low, one.slope.high, p,
-        len(one.series),
+        since, changed.shape if changed else "", _ends(one.baseline), _ends(one.current),
+        one.slope.value, _ends(one.slope), len(one.series),
     ]  # fmt: skip
+
+
+def _ends(part: Level) -> str:
+    return f"{rough(part.low)} to {rough(part.high)}" if np.isfinite(part.low) else ""
 
 
 def performance_note(
@@ -117,7 +122,7 @@ def _told(one: Judged, parts: Parts) -> Iterator[tuple[str, str]]:
     yield (
         "Current",
         f"{with_ends(one.current)} in the last {last:,}, since {stamp(times[n - last])}: "
-        f"{_apart(one)} ({how}, 95 %).",
+        f"{apart(one)} ({how}, 95 %).",
     )
     sure = change.p <= parts.false_alarms
     means = f"{rough(change.before)} before and {rough(change.after)} since"
@@ -132,7 +137,8 @@ def _told(one: Judged, parts: Parts) -> Iterator[tuple[str, str]]:
     yield "Rests on", f"{series.told}."
     yield (
         "Autocorrelation",
-        f"values one after the other correlate by {change.phi:.2f}, which all of this allows for.",
+        f"what the fitted change leaves of the values (the residuals) correlates by "
+        f"{change.phi:.2f} from one to the next, which all of this allows for.",
     )
 
 
@@ -151,7 +157,7 @@ def with_ends(part: Level) -> str:
     return f"{number(part.value)} ({number(part.low)} to {number(part.high)})"
 
 
-def _apart(one: Judged) -> str:
+def apart(one: Judged) -> str:
     """The difference of the parts, in which direction, and how large for this metric."""
     difference, before = one.difference, one.baseline.value
     if not difference:

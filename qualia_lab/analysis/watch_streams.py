@@ -9,12 +9,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from qualia_lab.analysis.watch_changes import fit_step
 from qualia_lab.analysis.watch_levels import is_rate
 from qualia_lab.analysis.watch_noise import on_grid, simulated
-from qualia_lab.model import RunSet
 
 _SEED = 20_240_229
 # So many updates of a detector are spent on its rate of false alarms: seconds in all.
@@ -192,23 +190,3 @@ def _scaled(values: np.ndarray) -> np.ndarray:
     if (low >= 0 and high <= 1 and is_rate(values)) or not high > low:
         return values
     return np.asarray((values - low) / (high - low))
-
-
-def logged_errors(
-    runs: RunSet, path: str | None, label: str, prediction: str
-) -> pd.Series[float] | None:
-    """The errors in a table of labels and predictions that runs logged, the oldest run first.
-
-    None where no table is named. ``attrs["left out"]`` counts rows without a label or prediction.
-
-    Raises:
-        NotFoundError: no run has a table of that path.
-        QualiaError: it can't be read.
-        UsageError: the table lacks one of the columns.
-    """
-    from qualia_lab.analysis.watch_series import error_stream
-
-    if not path:
-        return None
-    table = runs.table(path)
-    return error_stream(table, label, prediction)

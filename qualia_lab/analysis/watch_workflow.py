@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qualia_lab import __version__
 from qualia_lab.analysis.times import DAY, seconds
 from qualia_lab.errors import UsageError
 from qualia_lab.model import Answer, RunSet
@@ -21,6 +20,14 @@ _SECRETS = (
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
 )
+# What a kind takes without being told; tests hold it against the kind.
+_USUAL: Mapping[str, Answer] = {
+    "baseline_part": 0.3,
+    "current_part": 0.2,
+    "false_alarms": 0.05,
+    "label": "label",
+    "prediction": "prediction",
+}
 _DAILY, _WEEKLY = "17 6 * * *", "17 6 * * 1"
 _RARE_DAYS = 5
 _FEWEST_DAYS, _MOST_DAYS = 30, 3650
@@ -31,7 +38,9 @@ class Check:
     """What a scheduled check looks at, in the words of ``create-observation-notebook``.
 
     ``days`` is how far back runs are taken; ``parameters`` are answers to questions of the kind,
-    None for one that is left to its default.
+    None for one that is left to its default. ``install`` is what pip installs Qualia Lab from: a
+    wheel, or a repository at a commit. Without it the job says that it has to be named, and fails:
+    what is installed runs beside the secrets, so that no name on a package index is guessed.
     """
 
     kind: str
@@ -40,6 +49,7 @@ class Check:
     parameters: Mapping[str, Answer] = field(default_factory=dict)
     fail_on: str = "alarm"
     cron: str = _DAILY
+    install: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +73,13 @@ def check_workflow(
     kind: str,
     parameters: Mapping[str, Answer] | None = None,
     fail_on: str = "alarm",
+    install: str | None = None,
 ) -> Workflow:
     """The workflow that makes this notebook anew on a schedule, and fails when it finds something.
+
+    ``parameters`` are the answers of this notebook; those that a kind takes by itself are not
+    repeated. ``install`` is what pip installs Qualia Lab from, such as a wheel's address or
+    ``git+https://...@commit``; the workflow fails with a message until that is named.
 
     It looks at the experiments of these runs, as far back as they reach (30 days at least); daily,
     or weekly where they are more than 5 days apart. An experiment is named by its id where its name
@@ -84,7 +99,12 @@ def check_workflow(
             for name, experiment_id in names.itertuples(index=False)
         ],
         days=int(np.clip(math.ceil(span) + 1, _FEWEST_DAYS, _MOST_DAYS)),
-        parameters=parameters or {},
+        parameters={
+            name: value
+            for name, value in (parameters or {}).items()
+            if value is not None and _USUAL.get(name) != value
+        },
+        install=install,
         fail_on=fail_on,
         cron=_WEEKLY if is_rare else _DAILY,
     )
@@ -109,7 +129,7 @@ def workflow_text(check: Check) -> str:
     words += [f"--output {name}.ipynb", f"--execute {_flag('--fail-on', check.fail_on)}"]
     words += ["--summary summary.md --json > findings.json"]
     command = " \\\n            ".join(["create-observation-notebook", *words])
-    secrets = "\n".join(f"      {one}: ${{{{ secrets.{one} }}}}" for one in _SECRETS)
+    secrets = "\n".join(f"          {one}: ${{{{ secrets.{one} }}}}" for one in _SECRETS)
     return f"""\
 name: {name}
 
@@ -125,15 +145,16 @@ jobs:
   check:
     runs-on: ubuntu-latest
     timeout-minutes: 30
-    env:
-{secrets}
     steps:
       - uses: actions/setup-python@v5
         with:
           python-version: "3.12"
       - name: Install
-        run: python -m pip install "qualia-lab=={__version__}"
+        run: |
+          {_install(check.install)}
       - name: Check
+        env:
+{secrets}
         run: |
           {command}
       - name: Summary
@@ -150,6 +171,23 @@ jobs:
             findings.json
           if-no-files-found: warn
 """
+
+
+def _install(source: str | None) -> str:
+    """The lines of the step that installs; without a source they fail, and say what to do."""
+    lines = [f"QUALIA_LAB={shell_word(source or '')}"]
+    if not source:
+        lines.insert(
+            0, "# A wheel of yours, or git+https://... at a commit: it runs beside secrets."
+        )
+        lines += [
+            'if [ -z "$QUALIA_LAB" ]; then',
+            '  echo "::error::Name what to install in QUALIA_LAB, in the step Install"',
+            "  exit 1",
+            "fi",
+        ]
+    lines.append('python -m pip install "$QUALIA_LAB"')
+    return "\n          ".join(lines)
 
 
 def shell_word(text: str) -> str:
