@@ -59,7 +59,7 @@ def test_what_only_looks_like_a_seed(name: str) -> None:
 def test_runs_that_differ_in_a_seed_alone_are_a_group(empty_store: Path) -> None:
     runs = load(empty_store, *repeated({"0.1": [1.0, 2.0], "0.01": [3.0]}))
     assert list(analysis.group_labels(runs)) == ["lr=0.1", "lr=0.1", "lr=0.01"]
-    assert "repeats" in runs.offers
+    assert runs.has("repeats")
     assert list(analysis.group_labels(runs, by="seed")) == ["seed=0", "seed=1", "seed=0"]
     with pytest.raises(NotFoundError, match="momentum"):
         analysis.group_labels(runs, by="momentum")
@@ -67,13 +67,13 @@ def test_runs_that_differ_in_a_seed_alone_are_a_group(empty_store: Path) -> None
 
 def test_settings_that_were_run_once_are_no_repeats(empty_store: Path) -> None:
     runs = load(empty_store, *repeated({"0.1": [1.0], "0.01": [3.0]}))
-    assert "repeats" not in runs.offers
+    assert not runs.has("repeats")
 
 
 def test_runs_without_params_are_in_no_group(empty_store: Path) -> None:
     bare = [Run(run_id=f"{n:032x}", metrics={"loss": curve([1.0])}) for n in range(2)]
     runs = load(empty_store, *bare)
-    assert "repeats" not in runs.offers
+    assert not runs.has("repeats")
     assert analysis.group_labels(runs).empty
     assert analysis.compare_groups(runs, "loss").empty
 

@@ -82,7 +82,7 @@ def test_it_gives_what_was_logged_and_stays_as_it_is(store: Path) -> None:
         assert loaded.datasets["context"].dropna().tolist() == ["training"] * 3
     else:
         assert loaded.datasets.empty
-        assert "datasets" not in loaded.offers
+        assert not loaded.has("datasets")
     assert tree(store.parent) == before
 
 

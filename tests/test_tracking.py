@@ -22,6 +22,7 @@ from stores import LARGEST, T0, Run, curve, fill, run_id
 
 from qualia_lab import ArtifactExplorer, RunSet, load, secrets
 from qualia_lab.errors import NotFoundError, UsageError
+from qualia_lab.manifest import FACTS
 from qualia_lab.model import ArtifactList, Query, Selection, Source
 
 NAN, INF = float("nan"), float("inf")
@@ -642,21 +643,25 @@ def test_runs_that_logged_nothing_have_empty_frames_of_the_same_kind(
     assert bare.datasets.dtypes.to_dict() == odd.datasets.dtypes.to_dict()
     assert bare.runs.dtypes.to_dict() == odd.runs.dtypes.to_dict()
     assert bare.history().dtypes.to_dict() == odd.history("nan").dtypes.to_dict()
-    assert bare.offers == {"runs", "two_runs"}
+    assert facts_of(bare) == {"runs", "two_runs"}
+
+
+def facts_of(runs: RunSet) -> set[str]:
+    return {fact for fact in FACTS if runs.has(fact)}
 
 
 def test_no_runs_at_all_have_frames_of_the_same_kind(churn: Path, odd: RunSet) -> None:
     none = ArtifactExplorer(uri(churn)).load(Query(experiment_ids=("4",)))
     assert len(none) == 0
     assert none.runs.dtypes.to_dict() == odd.runs.dtypes.to_dict()
-    assert (none.newest, none.offers, none.metric_names) == (None, frozenset(), [])
+    assert (none.newest, facts_of(none), none.metric_names) == (None, set(), [])
     assert str(none.coverage) == "0 of 0 runs loaded"
     assert len(none.history()) == 0
     assert none.metrics.shape == (0, 0)
 
 
-def test_offers_are_facts_of_the_data(odd: RunSet) -> None:
-    assert odd.offers == {"runs", "two_runs", "params", "metrics", "nested"}
+def test_facts_are_those_of_the_data(odd: RunSet) -> None:
+    assert facts_of(odd) == {"runs", "two_runs", "params", "metrics", "nested"}
 
 
 def test_hostile_text_comes_back_as_it_was_logged(make_store: Client) -> None:
@@ -698,7 +703,8 @@ def test_the_demo_runs_are_read_whole(demo_store: Path) -> None:
     assert len(runs) == len(listed) >= 5
     assert {"FINISHED", "FAILED", "RUNNING"} <= set(runs.runs["status"])
     facts = {"params", "metrics", "datasets", "repeats", "varied", "nested", "system_metrics"}
-    assert runs.offers == {"runs", "two_runs", *facts}
+    facts |= {"two_samples"}  # the tables that they logged
+    assert facts_of(runs) == {"runs", "two_runs", *facts}
     assert set(runs.runs["parent"].dropna()) <= set(runs.runs.index)
     assert runs.metrics["val_loss"].notna().any()
     ended = [run.run_id for run in listed if run.ended]
@@ -760,12 +766,12 @@ def check_odd_runs(runs: RunSet, ids: list[str]) -> None:
     assert by_metric["loss"][:2] + by_metric["loss"][3:] == [3.0, 2.0, 1.0]
     assert points[points["metric"] == "steps"]["step"].tolist() == [FIRST_STEP, LAST_STEP]
     assert runs.datasets.fillna("-").to_numpy().tolist() == [
-        [first, "digits", "a1", "training", "code"],
-        [first, "digits", "b2", "validation", "code"],
+        [first, "digits", "a1", "training", "code", "{}"],
+        [first, "digits", "b2", "validation", "code", "{}"],
         [first, "plain", "c3", "-", "code"],
     ]
     assert {str(kind) for kind in runs.datasets.dtypes} == {"str"}
-    assert runs.offers == {"runs", "two_runs", "params", "metrics", "datasets", "nested"}
+    assert facts_of(runs) == {"runs", "two_runs", "params", "metrics", "datasets", "nested"}
 
 
 @pytest.mark.xdist_group("server")

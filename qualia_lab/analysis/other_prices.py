@@ -52,7 +52,7 @@ def what_if(spent: Spending, models: str = "") -> pd.DataFrame | Note:
     table["calls"] = table["calls"].astype("int64")
     if unpriced.any():
         unpriced.index = pd.Index([plain(str(one)) for one in unpriced.index])
-        left_out = unpriced.reindex(table.index).fillna(0).to_numpy()
+        left_out = unpriced.reindex(table.index).fillna(0).to_numpy().copy()
         left_out[-1] = unpriced.sum()  # of all stages, the last row
         table.insert(1, "left out", left_out.astype("int64"))
     return table.rename_axis("stage")
