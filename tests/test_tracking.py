@@ -768,7 +768,7 @@ def check_odd_runs(runs: RunSet, ids: list[str]) -> None:
     assert runs.datasets.fillna("-").to_numpy().tolist() == [
         [first, "digits", "a1", "training", "code", "{}"],
         [first, "digits", "b2", "validation", "code", "{}"],
-        [first, "plain", "c3", "-", "code"],
+        [first, "plain", "c3", "-", "code", "{}"],
     ]
     assert {str(kind) for kind in runs.datasets.dtypes} == {"str"}
     assert facts_of(runs) == {"runs", "two_runs", "params", "metrics", "datasets", "nested"}
