@@ -65,6 +65,19 @@ def wait_for_server(url: str, process: subprocess.Popen[bytes], log: Path) -> No
     raise TimeoutError(log.read_text()[-2000:])
 
 
+def run_by_a_click(page: browser.Page, cell: str, number: int) -> None:
+    """Click on the cell and on Run; once more where the page moved under the first click."""
+    for last in (False, True):
+        page.click(f"{cell}.querySelector('.jp-InputPrompt')")
+        page.click("document.querySelector('[data-command=\"notebook:run-cell-and-select-next\"]')")
+        try:
+            page.wait_for(f"/\\[(\\*|{number})\\]:/.test({cell}.innerText)", 15)
+            return
+        except TimeoutError:
+            if last:
+                raise
+
+
 def test_it_opens_and_a_cell_runs_by_a_click(lab: str, tmp_path: Path) -> None:
     with browser.opened(f"{lab}/lab/tree/n.ipynb?reset", tmp_path / "profile") as page:
         page.resize(1280, 900)
@@ -76,11 +89,8 @@ def test_it_opens_and_a_cell_runs_by_a_click(lab: str, tmp_path: Path) -> None:
         page.wait_for("document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')")
         for number, output in ((1, ""), (2, ""), (3, "RunSet: 1 of 1 run"), (4, "Best")):
             cell = f"document.querySelectorAll('.jp-Notebook .jp-CodeCell')[{number - 1}]"
-            page.click(f"{cell}.querySelector('.jp-InputPrompt')")
-            page.click(
-                "document.querySelector('[data-command=\"notebook:run-cell-and-select-next\"]')"
-            )
-            page.wait_for(f"{cell}.innerText.includes('[{number}]:')")
+            run_by_a_click(page, cell, number)
+            page.wait_for(f"{cell}.innerText.includes('[{number}]:')", SECONDS)
             page.wait_for(f"{cell}.innerText.includes({json.dumps(output)})")
         page.screenshot(tmp_path / "lab.png")
         assert (
