@@ -99,7 +99,8 @@ def answered(it: Terminal, keys: bytes, shows: bytes) -> float:
 def one_round(folder: Path, path: Path) -> dict[str, list[float]]:
     with terminal(folder, path) as (it, first):
         time.sleep(1.5)  # the person reads
-        server = answered(it, ENTER, b"Experiments")
+        server = answered(it, ENTER, b"What kind of notebook?")
+        experiments = answered(it, ENTER, b"Experiments")
         listing = answered(it, b"bench" + ENTER, b"Which runs?")
         shown = answered(it, ENTER, b"space: choose")
         keys = []
@@ -111,6 +112,7 @@ def one_round(folder: Path, path: Path) -> dict[str, list[float]]:
     return {
         "first question": [first],
         "server checked, experiments counted": [server],
+        "kind chosen, experiments listed": [experiments],
         "newest 1,000 of 100,000 runs listed": [listing + shown],
         "a key in that list": keys,
     }

@@ -321,6 +321,24 @@ def test_help_names_every_flag_and_imports_nothing_heavy(
     assert [flag for flag in flags.split() if flag not in words] == []
 
 
+def test_the_first_question_waits_for_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom qualia_lab.cli import console, create, flow\n"
+        "def answers(self):\n"
+        "    heavy = {'mlflow', 'pandas', 'numpy', 'sklearn', 'matplotlib', 'nbconvert'}\n"
+        "    print(*sorted(heavy & set(sys.modules)), 'asked')\n"
+        "    raise SystemExit\n"
+        "flow.Interview.answers = answers\n"
+        "sys.stdin.isatty = sys.stdout.isatty = sys.stderr.isatty = lambda: True\n"
+        "sys.argv = ['command']\n"
+        "create.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("asked\n", "")
+
+
 def test_the_examples_in_the_help_can_be_pasted(tmp_path: Path) -> None:
     done = command("--help", cwd=tmp_path)
     assert done.code == 0

@@ -15,8 +15,7 @@ from PIL import Image
 from qualia_lab import analysis
 from qualia_lab.analysis.drifted import data_drift, drifts
 from qualia_lab.analysis.features import column, features
-from qualia_lab.analysis.finding import Finding
-from qualia_lab.analysis.found import Found
+from qualia_lab.analysis.found import Finding, Found
 from qualia_lab.analysis.samples import NOTHING, NoSamples, Sample, Samples
 from qualia_lab.analysis.show import Figure, Note, Points, Report
 from qualia_lab.analysis.telling import Told, told

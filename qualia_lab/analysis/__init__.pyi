@@ -40,8 +40,8 @@ from .drift_windows import drift_heat_map as drift_heat_map
 from .drifted import data_drift as data_drift
 from .failed import failure_note as failure_note
 from .failed import failures as failures
-from .finding import Finding as Finding
 from .finding import findings as findings
+from .found import Finding as Finding
 from .found import Found as Found
 from .glance import first_look as first_look
 from .glance import standings as standings

@@ -17,8 +17,7 @@ from qualia_lab.analysis.budget import forecast, forecast_lines
 from qualia_lab.analysis.calls import RECORDED, UNPRICED, Spending, at_prices
 from qualia_lab.analysis.cheaper import all_savings
 from qualia_lab.analysis.costs import NO_CALLS, coverage_note, grouped, shared
-from qualia_lab.analysis.finding import Finding
-from qualia_lab.analysis.found import Found
+from qualia_lab.analysis.found import Finding, Found
 from qualia_lab.analysis.labels import dollars, number, plain
 from qualia_lab.analysis.show import COLOURS, GREY, Figure, Note, Points, dress
 from qualia_lab.errors import OutputError

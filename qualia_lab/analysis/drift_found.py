@@ -10,8 +10,7 @@ import numpy as np
 
 from qualia_lab.analysis.drifted import Drift, drifts
 from qualia_lab.analysis.features import Feature
-from qualia_lab.analysis.finding import Finding, Level, Severity
-from qualia_lab.analysis.found import Found
+from qualia_lab.analysis.found import Finding, Found, Level, Severity
 from qualia_lab.analysis.labels import chance, rough
 from qualia_lab.analysis.samples import NOTHING, Samples
 from qualia_lab.analysis.show import Note, Points

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from qualia_lab.analysis.found import SEVERITIES, Finding, Level, Severity
 from qualia_lab.analysis.labels import how_long, number, plain, run_labels
 from qualia_lab.analysis.values import last_values
 from qualia_lab.directions import is_system
 from qualia_lab.model import RunSet
 from qualia_lab.seeds import is_seed
 
-Severity = Literal["error", "warning", "info"]
-Level = Literal["note", "warning", "alarm"]
-
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
-LEVELS: tuple[Level, ...] = ("note", "warning", "alarm")
 _COLUMNS = ("severity", "level", "run", "what", "evidence")
 # Past this many of a sort they are told together, so that one sort does not bury the others.
 _MOST_OF_A_SORT = 3
@@ -31,21 +25,6 @@ _FALLEN_BACK = 0.1
 # Or as a share of the best itself, where the first values were so far off that all gained much.
 _WORSE = 0.2
 _FEWEST_POINTS = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing found. ``run`` is a run id, empty where it is about several or all.
-
-    ``severity`` is how far it spoils a comparison; ``level`` is what ``--fail-on`` goes by: a
-    "warning" asks to be looked at, an "alarm" to be acted on.
-    """
-
-    severity: Severity
-    what: str
-    evidence: str
-    run: str = ""
-    level: Level = "note"
 
 
 def findings(runs: RunSet, metric: str | None = None) -> pd.DataFrame:

@@ -1,18 +1,40 @@
-"""Findings as a cell shows them: to people as a list, to ``--json`` and ``--fail-on`` as data."""
+"""Findings, shown by a cell to people as a list, to ``--json`` and ``--fail-on`` as data.
+
+The command asks this module for its words before the first question, so it loads nothing heavy.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
-from qualia_lab.analysis.finding import LEVELS, Finding
 from qualia_lab.text import markdown, visible
 
+Severity = Literal["error", "warning", "info"]
+Level = Literal["note", "warning", "alarm"]
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+LEVELS: tuple[Level, ...] = ("note", "warning", "alarm")
 # What a front end does not know it leaves alone; the command reads it out of the executed notebook.
 FINDINGS_TYPE = "application/vnd.qualia-lab.findings+json"
 _CLAUSES = re.compile(r"(?<=[.;:,]) ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing found. ``run`` is a run id, empty where it is about several or all.
+
+    ``severity`` is how far it spoils a comparison; ``level`` is what ``--fail-on`` goes by: a
+    "warning" asks to be looked at, an "alarm" to be acted on.
+    """
+
+    severity: Severity
+    what: str
+    evidence: str
+    run: str = ""
+    level: Level = "note"
 
 
 @dataclass(frozen=True, slots=True)

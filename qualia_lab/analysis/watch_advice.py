@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from qualia_lab.analysis.finding import Finding, Level, Severity
-from qualia_lab.analysis.found import Found
+from qualia_lab.analysis.found import Finding, Found, Level, Severity
 from qualia_lab.analysis.labels import how_long, plain, rough, run_labels
 from qualia_lab.analysis.show import Note
 from qualia_lab.analysis.times import stamp

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qualia_lab.analysis.finding import LEVELS
-from qualia_lab.analysis.found import FINDINGS_TYPE, inactive
+from qualia_lab.analysis.found import FINDINGS_TYPE, LEVELS, inactive
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
