@@ -11,7 +11,7 @@ JOBS   ?= 2
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo lab test lint types unit format bench bench-quick docs recording gallery clean
+.PHONY: help demo lab test lint types unit torture format bench bench-quick docs recording gallery clean
 
 help:  ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ types: $(VENV)/.test  ## mypy --strict on the package.
 
 unit: $(VENV)/.test  ## pytest, warnings as errors.
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+torture: $(VENV)/.test  ## Attack it at full size, half an hour; writes the table of docs/security.md.
+	QUALIA_TORTURE=full $(BIN)/pytest tests/torture -n $(JOBS) --dist loadgroup
 
 format: $(VENV)/.test  ## Format and fix what can be fixed.
 	$(BIN)/ruff check --fix .
