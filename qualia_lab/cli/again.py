@@ -27,6 +27,7 @@ def command(
         for run_id in selection.run_ids:
             words += ["--run", run_id]
     words += ["--templates", str(flags.templates[0])] if flags.templates else []
+    words += ["--trust"] if flags.templates and flags.execute else []
     words += ["--kind", selection.kind] if flags.says_kind else []
     for name in selection.sections:
         words += ["--section", name]

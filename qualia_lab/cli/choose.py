@@ -41,6 +41,7 @@ class Flags:
         answers: to the questions of the kind, as text, by name; ``usual_answers`` are those of the
             configuration, which may be for other kinds.
         says_execute: whether anything but the default says whether to execute.
+        trust: whether what templates of one's own wrote may be executed.
         exports: formats to write beside the notebook, with the inputs where ``code`` is True.
         fail_on: the level of a finding that makes the command fail; None for never.
         summary: where the findings are written as Markdown; None for nowhere.
@@ -60,6 +61,7 @@ class Flags:
     overwrite: bool = False
     execute: bool = False
     says_execute: bool = False
+    trust: bool = False
     exports: tuple[str, ...] = ()
     code: bool = True
     fail_on: str | None = None
@@ -72,18 +74,29 @@ class Flags:
         """Whether it is said which runs."""
         return bool(self.which.run or self.which.queries)
 
+    @property
+    def may_execute(self) -> bool:
+        """Whether every line of the notebook is this project's own, or trusted."""
+        return self.trust or not self.templates
+
 
 def check(flags: Flags, catalogue: Catalogue) -> None:
     """Raise for what makes no sense, before any store is asked.
 
     Raises:
         UsageError: an unknown kind, section, answer or format, flags that contradict each other,
-            or a file of prices that makes no sense.
+            a file of prices that makes no sense, or code of templates that are not trusted would
+            be executed.
         NotFoundError: there is no such file.
         OutputError: the place to write to is taken.
         MissingPartError: there is no browser for a PDF.
     """
     kind = catalogue.kind(flags.kind)
+    if flags.execute and not flags.may_execute:
+        raise UsageError(
+            f"what templates of your own write is code: {visible(str(flags.templates[0]), 200)}",
+            hint="If you know them, add --trust. To look first, write the notebook: --no-execute",
+        )
     given = typed(_given(flags, kind), kind)
     if given.get("prices"):
         Prices(str(given["prices"]))

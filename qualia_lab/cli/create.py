@@ -178,6 +178,7 @@ def create(
         overwrite=overwrite,
         execute=bool(wants_outputs or settings.value("execute", execute)),
         says_execute=wants_outputs or execute is not None or settings.layer("execute") != "default",
+        trust=configured.trust or (templates is None and settings.layer("templates") == "user"),
         exports=exports,
         code=not no_code,
         fail_on=fail_on,

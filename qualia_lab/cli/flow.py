@@ -493,7 +493,11 @@ class Interview:
             export: (True, False),
             "Write and open it": (False, True),
         }
-        rows = [Row(value=way, cells=(way,)) for way in ways]
+        untrusted = "" if given.may_execute else "code of templates: --trust"
+        rows = [
+            Row(value=way, cells=(way,), lacks=untrusted if executes else "")
+            for way, (executes, _) in ways.items()
+        ]
         while True:
             way = prompts.one("What next?", rows, [Column()])
             try:

@@ -164,7 +164,9 @@ class Configured:
     trust: Annotated[
         bool,
         typer.Option(
-            "--trust", help="Take the server and the templates that a project's config names."
+            "--trust",
+            help="Take the server and templates that a project's config names, and execute what "
+            "templates of one's own write.",
         ),
     ] = False
 

@@ -128,11 +128,10 @@ def render(template: Template, context: Mapping[str, Any], where: str) -> str:
         TemplateError: an undefined name, a value that went through no filter, or any other fault
             of the template; the section is named.
     """
-    import jinja2
-
     try:
         return _environment(template.type).from_string(template.source).render(context)
-    except (jinja2.TemplateError, TypeError) as error:
+    # An expression of a template can raise whatever Python can: a division by zero, a bad index.
+    except Exception as error:
         raise TemplateError(f"{where}: {error}") from error
 
 
