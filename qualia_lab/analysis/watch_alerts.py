@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from qualia_lab.analysis.finding import Level
+from qualia_lab.analysis.found import Level
 from qualia_lab.analysis.labels import plain, rough
 from qualia_lab.analysis.show import Note, Points
 from qualia_lab.analysis.times import stamp
