@@ -178,8 +178,8 @@ KINDS = [
     "❯ Observation  "
     "What happened in these runs: which is best, why, what differs, and each of them.",
     "  Cost         "
-    "What the calls of models cost: by stage, model and user, at other prices and volumes, and "
-    "how to pay le…",
+    "What the calls of models cost: by stage, model and user, at other prices, and how to pay "
+    "less.",
     "  Drift        "
     "Whether it still holds: which features drifted, whether metrics and errors changed, and "
     "since when.",

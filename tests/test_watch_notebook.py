@@ -167,7 +167,7 @@ def test_a_planted_decline_is_an_alarm_and_a_notebook_that_says_so(
 ) -> None:
     fill(empty_store, planted(), name="drift")
     args = ["--tracking-uri", "sqlite:///mlflow.db", "--experiment", "drift", "--all"]
-    args += ["--templates", str(templates), "--kind", "watch", "-o", "w.ipynb"]
+    args += ["--templates", str(templates), "--trust", "--kind", "watch", "-o", "w.ipynb"]
 
     done = command(
         *args, "--fail-on", "alarm", "--summary", "s.md", "--json", cwd=empty_store.parent
@@ -202,7 +202,7 @@ def test_a_planted_decline_is_an_alarm_and_a_notebook_that_says_so(
 def test_a_store_without_a_change_passes(templates: Path, empty_store: Path) -> None:
     fill(empty_store, planted(lost=0.0), name="calm")
     args = ["--tracking-uri", "sqlite:///mlflow.db", "--experiment", "calm", "--all"]
-    args += ["--templates", str(templates), "--kind", "watch", "-o", "w.ipynb"]
+    args += ["--templates", str(templates), "--trust", "--kind", "watch", "-o", "w.ipynb"]
     done = command(*args, "--fail-on", "warning", "--json", cwd=empty_store.parent)
     assert done.code == 0, done.err
     record = json.loads(done.out)
@@ -235,7 +235,14 @@ def test_a_kind_without_sections_of_its_own_has_levels_too(empty_store: Path) ->
 
 def test_a_cell_that_fails_is_told_before_findings(templates: Path, empty_store: Path) -> None:
     fill(empty_store, planted())
-    args = ["--tracking-uri", "sqlite:///mlflow.db", "--all", "--templates", str(templates)]
+    args = [
+        "--tracking-uri",
+        "sqlite:///mlflow.db",
+        "--all",
+        "--templates",
+        str(templates),
+        "--trust",
+    ]
     args += ["--kind", "watch", "-o", "w.ipynb", "--param", "false_alarms=2", "--fail-on", "alarm"]
     done = command(*args, cwd=empty_store.parent)
     assert done.code == 8

@@ -28,6 +28,7 @@ _MUCH_UNPRICED = 0.05
 # What was recorded for whole traces may differ from their spans by rounding.
 _SAME = 1e-9
 _MOST_SAVINGS = 3
+_NOT_KNOWN = "Not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +52,10 @@ def _statements(spent: Spending, budget: float) -> Iterator[Statement]:
         return
     total = float(own["cost"].sum())
     done, whole = spent.executions, spent.whole
-    span = _span(own)
+    span = _span(own) + _caveat(done, whole, own)
     yield Statement(
         about="Cost",
-        sentence=f"{len(done):,} executions cost {dollars(total)}{span}{_caveat(done, whole)}.",
+        sentence=f"{len(done):,} executions cost {dollars(total)}{span}.",
         number=total,
         source="cost_by",
     )
@@ -114,7 +115,7 @@ def _statements(spent: Spending, budget: float) -> Iterator[Statement]:
     unpriced = own[own["source"] == UNPRICED]
     if len(unpriced):
         yield Statement(
-            about="Not known",
+            about=_NOT_KNOWN,
             sentence=f"{len(unpriced):,} of {len(own):,} calls have no cost and no price "
             f"({_named(unpriced['model'])}); they are in no sum.",
             number=float(len(unpriced)),
@@ -127,7 +128,8 @@ def cost_glance(spent: Spending, budget: float = 0.0) -> Points | Note:
     said = statements(spent, budget)
     if not said:
         return Note(NO_CALLS)
-    return Points([(one.about, one.sentence) for one in said])
+    # What is not known the first of them says already.
+    return Points([(one.about, one.sentence) for one in said if one.about != _NOT_KNOWN])
 
 
 def cost_overview(spent: Spending) -> Figure | Note:
@@ -378,8 +380,9 @@ def _span(calls: pd.DataFrame) -> str:
     return f" from {first:%Y-%m-%d} to {last:%Y-%m-%d}, {daily:.3g} a day"
 
 
-def _caveat(done: pd.DataFrame, whole: pd.DataFrame) -> str:
+def _caveat(done: pd.DataFrame, whole: pd.DataFrame, own: pd.DataFrame) -> str:
     missing = len(done) - len(whole)
-    return (
-        f"; {missing:,} of them hold calls without a price, which are not in it" if missing else ""
-    )
+    if not missing:
+        return ""
+    models = _named(own.loc[own["source"] == UNPRICED, "model"])
+    return f"; {missing:,} of them hold calls without a price ({models}), which are not in it"

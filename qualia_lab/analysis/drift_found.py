@@ -114,7 +114,7 @@ def drift_first_look(
     """The answer first: how many features drifted, which most, how sure, and what to do.
 
     With ``runs`` it says how the ``metric`` does, too, by the rules of ``what_to_do`` (``parts``);
-    that comes first where it is an alarm.
+    that comes first where it is an alarm, and what to do about the data before what to do about it.
     """
     if isinstance(samples, Note) and runs is None:
         return NOTHING
@@ -125,8 +125,9 @@ def drift_first_look(
     points.insert(0 if seen.is_alarm else 1, ("Performance", seen.text))
     if seen.do:
         points = [one for one in points if one != ("What to do", _NOTHING_TO_DO)]
-        place = next((k for k, one in enumerate(points) if one[0] == "What to do"), len(points))
-        points.insert(place, ("What to do", seen.do))
+        # The data first: retraining on faulty rows makes it worse.
+        is_second = any(word == "What to do" for word, _ in points)
+        points.append(("Then" if is_second else "What to do", seen.do))
     return Points(points)
 
 
