@@ -47,43 +47,63 @@ def statements(spent: Spending, budget: float = 0.0) -> list[Statement]:
 
 
 def _statements(spent: Spending, budget: float) -> Iterator[Statement]:
-    own = spent.own
-    if not len(own):
+    if not len(spent.own):
         return
-    total = float(own["cost"].sum())
-    done, whole = spent.executions, spent.whole
-    span = _span(own) + _caveat(done, whole, own)
-    yield Statement(
+    yield _all_of_it(spent)
+    yield from _one_execution(spent)
+    for key in ("stage", "model"):
+        yield from _dearest(spent, key)
+    yield from _next_month(spent, budget)
+    yield from _largest_saving(spent)
+    yield from _failures(spent)
+    yield from _not_known(spent.own)
+
+
+def _all_of_it(spent: Spending) -> Statement:
+    total, done = float(spent.own["cost"].sum()), spent.executions
+    more = _span(spent.own) + _caveat(done, spent.whole, spent.own)
+    return Statement(
         about="Cost",
-        sentence=f"{len(done):,} executions cost {dollars(total)}{span}.",
+        sentence=f"{len(done):,} executions cost {dollars(total)}{more}.",
         number=total,
         source="cost_by",
     )
-    if len(whole):
-        values = whole["cost"].to_numpy(dtype="float64")
-        low, high = intervals.of_mean(values)
-        sure = f" (95 %: {dollars(low)} to {dollars(high)})" if low == low else ""
-        p95 = float(np.quantile(values, 0.95))
-        yield Statement(
-            about="One execution",
-            sentence=f"costs {dollars(float(values.mean()))} on average{sure}; "
-            f"half of them less than {dollars(float(np.median(values)))}, one in twenty more than "
-            f"{dollars(p95)}.",
-            number=float(values.mean()),
-            source="cost_of_execution",
-        )
-    for key, noun in (("stage", "stage"), ("model", "model")):
-        table = grouped(own, shared(spent, key).fillna("(not recorded)"), key)
-        top = table["share"].max()
-        if len(table) > 1 and top == top:
-            place = int(np.nanargmax(table["share"].to_numpy(dtype="float64")))
-            name, count = table.index[place], int(table["calls"].iloc[place])
-            yield Statement(
-                about=f"Dearest {noun}",
-                sentence=f"{name}: {top:.0%} of the cost with {count / len(own):.0%} of the calls.",
-                number=float(top),
-                source=f'cost_by(spent, "{key}")',
-            )
+
+
+def _one_execution(spent: Spending) -> Iterator[Statement]:
+    values = spent.whole["cost"].to_numpy(dtype="float64")
+    if not len(values):
+        return
+    mean = float(values.mean())
+    low, high = intervals.of_mean(values)
+    sure = f" (95 %: {dollars(low)} to {dollars(high)})" if low == low else ""
+    median, p95 = float(np.median(values)), float(np.quantile(values, 0.95))
+    yield Statement(
+        about="One execution",
+        sentence=f"costs {dollars(mean)} on average{sure}; half of them less than "
+        f"{dollars(median)}, one in twenty more than {dollars(p95)}.",
+        number=mean,
+        source="cost_of_execution",
+    )
+
+
+def _dearest(spent: Spending, key: str) -> Iterator[Statement]:
+    own = spent.own
+    table = grouped(own, shared(spent, key).fillna("(not recorded)"), key)
+    top = table["share"].max()
+    if len(table) < 2 or top != top:
+        return
+    place = int(np.nanargmax(table["share"].to_numpy(dtype="float64")))
+    name, count = table.index[place], int(table["calls"].iloc[place])
+    yield Statement(
+        about=f"Dearest {key}",
+        sentence=f"{name}: {top:.0%} of the cost with {count / len(own):.0%} of the calls.",
+        number=float(top),
+        source=f'cost_by(spent, "{key}")',
+    )
+
+
+def _next_month(spent: Spending, budget: float) -> Iterator[Statement]:
     found = forecast(spent)
     if found is not None and len(found.days) > 1:
         yield Statement(
@@ -92,6 +112,10 @@ def _statements(spent: Spending, budget: float) -> Iterator[Statement]:
             number=found.month,
             source="cost_forecast",
         )
+
+
+def _largest_saving(spent: Spending) -> Iterator[Statement]:
+    total = float(spent.own["cost"].sum())
     best = max(all_savings(spent), key=lambda one: np.nan_to_num(one.saved, nan=-1.0))
     if total > 0 and best.saved > 0:
         yield Statement(
@@ -101,17 +125,25 @@ def _statements(spent: Spending, budget: float) -> Iterator[Statement]:
             number=best.saved,
             source="savings",
         )
-    failed = own[own["trace_id"].isin(done.loc[done["status"] == "ERROR", "trace_id"])]
+
+
+def _failures(spent: Spending) -> Iterator[Statement]:
+    own, done = spent.own, spent.executions
+    is_failed = done["status"] == "ERROR"
+    failed = own[own["trace_id"].isin(done.loc[is_failed, "trace_id"])]
     if len(failed):
-        lost = float(failed["cost"].sum())
+        lost, total = float(failed["cost"].sum()), float(own["cost"].sum())
         share = f", {lost / total:.0%} of all" if total else ""
-        count = int((done["status"] == "ERROR").sum())
         yield Statement(
             about="Failures",
-            sentence=f"{count:,} of {len(done):,} executions failed, after {dollars(lost)}{share}.",
+            sentence=f"{int(is_failed.sum()):,} of {len(done):,} executions failed, after "
+            f"{dollars(lost)}{share}.",
             number=lost,
             source="executions",
         )
+
+
+def _not_known(own: pd.DataFrame) -> Iterator[Statement]:
     unpriced = own[own["source"] == UNPRICED]
     if len(unpriced):
         yield Statement(
