@@ -38,7 +38,8 @@ class NoTableError(ValueError):
 def first_rows(path: str, content: bytes, most: int | None) -> Rows:
     """The names of the columns, the first ``most`` rows (None: all), and how many rows there are.
 
-    CSV is UTF-8 with commas and a line of names, its cells are text; JSON is what
+    CSV is UTF-8 with a line of names, its cells are text; commas stand between them, or what stands
+    in a line of names that has no comma: semicolons, else tabs. JSON is what
     ``mlflow.log_table`` writes, ``{"columns": [...], "data": [[...], ...]}``; Parquet is read by
     pyarrow.
 
@@ -116,8 +117,10 @@ def _ending(path: str) -> str:
 
 
 def _csv(content: bytes, most: int | None) -> Rows:
-    text = io.StringIO(content.decode("utf-8-sig", "replace"), newline="")
-    lines = (line for line in csv.reader(text) if line)
+    text = content.decode("utf-8-sig", "replace")
+    first = text.partition("\n")[0]
+    between = next((one for one in ",;\t" if one in first), ",")
+    lines = (line for line in csv.reader(io.StringIO(text, newline=""), delimiter=between) if line)
     names = next(lines, [])
     _check_width(len(names))
     rows = list(islice(lines, most))

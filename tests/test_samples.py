@@ -175,6 +175,23 @@ def test_cells_that_no_column_holds_stay_objects() -> None:
     assert frame("t.csv", b"a,b\n").shape == (0, 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "names", "values"),
+    [
+        ("a,b;c\n1,2\n", ["a", "b;c"], [1, 2]),
+        ("a;b\r\n1;2,5\r\n", ["a", "b"], [1, "2,5"]),
+        ("\ufeffa\tb\n1\t2\n", ["a", "b"], [1, 2]),
+        ("a\n1\n", ["a"], [1]),
+    ],
+)
+def test_what_stands_between_the_columns_is_seen_in_their_names(
+    text: str, names: list[str], values: list[object]
+) -> None:
+    found = frame("t.csv", text.encode())
+    assert list(found.columns) == names
+    assert found.iloc[0].tolist() == values
+
+
 def test_a_parquet_file_that_would_grow_too_large_is_not_unpacked() -> None:
     wide = pa.table({str(one): pa.array(np.zeros(1_000_000)) for one in range(130)})
     bomb = parquet(wide, compression="gzip", use_dictionary=False)
