@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from qualia_lab import leftovers, temporary
 from qualia_lab.errors import MissingPartError
 from qualia_lab.text import visible
 
@@ -101,10 +100,10 @@ def pdf(page: str) -> bytes:
         MissingPartError: there is no browser, or it did not print.
     """
     program = browser()
-    with tempfile.TemporaryDirectory(prefix="qualia-", ignore_cleanup_errors=True) as folder:
-        source, target = Path(folder) / "page.html", Path(folder) / "page.pdf"
+    with temporary.folder() as folder:
+        source, target = folder / "page.html", folder / "page.pdf"
         source.write_text(page, encoding="utf-8")
-        profile = f"--user-data-dir={Path(folder) / 'profile'}"
+        profile = f"--user-data-dir={folder / 'profile'}"
         # As root, as in containers, its sandbox does not start; what it opens is our own page.
         root = ["--no-sandbox"] if hasattr(os, "getuid") and os.getuid() == 0 else []
         said = _run([program, *_FLAGS, *root, profile, f"--print-to-pdf={target}", source.as_uri()])
@@ -129,20 +128,17 @@ def _run(command: list[str]) -> str:
         errors="replace",
         start_new_session=True,
     )
-    try:
-        return process.communicate(timeout=_SECONDS)[1]
-    except subprocess.TimeoutExpired:
-        return f"it took more than {_SECONDS} s"
-    finally:
-        _kill(process)
+    with leftovers.program(lambda: process.pid):
+        try:
+            return process.communicate(timeout=_SECONDS)[1]
+        except subprocess.TimeoutExpired:
+            return f"it took more than {_SECONDS} s"
+        finally:
+            _kill(process)
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(OSError):
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
+    leftovers.kill(process.pid)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=5)
     if process.stderr:
