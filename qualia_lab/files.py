@@ -42,6 +42,7 @@ def require_free(path: Path, *, overwrite: bool, flag: str = OUTPUT) -> None:
             )
         if path.exists() and not overwrite:
             raise _taken(path, flag)
+        _require_ordinary(path, flag)
         _require_folder(path, flag)
     except OSError as error:  # a name that is too long, say
         raise unwritable(path, error, flag) from error
@@ -132,6 +133,16 @@ def unwritable(path: Path, error: OSError, flag: str = OUTPUT) -> OutputError:
 def _taken(path: Path, flag: str) -> OutputError:
     shown = visible(str(path), 200)
     return OutputError(f"{shown} exists", hint=f"Use --overwrite, or another {flag}.")
+
+
+def _require_ordinary(path: Path, flag: str) -> None:
+    """A new file would take the place of a device, a pipe or a link, and break what uses it."""
+    shown = visible(str(path), 200)
+    if path.is_symlink():
+        to = visible(str(path.readlink()), 200)
+        raise OutputError(f"{shown} is a link", hint=f"Give the file that it points to: {to}")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{shown} is no ordinary file", hint=f"Choose another place with {flag}.")
 
 
 def _require_folder(path: Path, flag: str) -> None:

@@ -106,7 +106,8 @@ def pdf(page: str) -> bytes:
         profile = f"--user-data-dir={folder / 'profile'}"
         # As root, as in containers, its sandbox does not start; what it opens is our own page.
         root = ["--no-sandbox"] if hasattr(os, "getuid") and os.getuid() == 0 else []
-        said = _run([program, *_FLAGS, *root, profile, f"--print-to-pdf={target}", source.as_uri()])
+        command = [program, *_FLAGS, *root, profile, f"--print-to-pdf={target}", source.as_uri()]
+        said = _run(command, folder)
         content = target.read_bytes() if target.is_file() else b""
     if not content.startswith(b"%PDF-"):
         last = ([line for line in said.splitlines() if line.strip()] or ["it said nothing"])[-1]
@@ -117,8 +118,11 @@ def pdf(page: str) -> bytes:
     return content
 
 
-def _run(command: list[str]) -> str:
-    """What the browser says; it and its children are gone when this returns or raises."""
+def _run(command: list[str], folder: Path) -> str:
+    """What the browser says, which keeps its temp files in that folder.
+
+    It and its children are gone when this returns or raises.
+    """
     process = subprocess.Popen(  # noqa: S603 - a program of this machine, our own arguments
         command,
         stdin=subprocess.DEVNULL,
@@ -127,6 +131,7 @@ def _run(command: list[str]) -> str:
         text=True,
         errors="replace",
         start_new_session=True,
+        env={**os.environ, "TMPDIR": str(folder)},
     )
     with leftovers.program(lambda: process.pid):
         try:
