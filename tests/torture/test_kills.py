@@ -1,5 +1,4 @@
-"""SIGKILL at random moments: every file is the old one or the new one, and what was left half written
-goes with the next run.
+"""SIGKILL at random moments: every file is the old one or the new one, and the next run sweeps.
 
 Half of the kills strike anywhere, half while something is written, to a disk that takes its time.
 """

@@ -15,7 +15,10 @@ from warm_commands import Ended, Warm
 QUALIA = "qualia-lab"
 TEMPORARY = ".qualia-tmp"
 # A picture of one point.
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4"
+    "2mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 REMEMBER = "from qualia_lab.cli.servers import remember; remember('http://127.0.0.1:5000/new')"
 OLD_SERVERS = b'{"servers": ["http://127.0.0.1:5000/old"]}'
 STATE = "state/qualia-lab/servers.json"
