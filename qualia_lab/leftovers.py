@@ -60,6 +60,17 @@ def clear() -> None:
                 place.unlink()
 
 
+def is_there(pid: int) -> bool:
+    """Whether anything of a program is left, where there are process groups."""
+    if os.name != "posix":
+        return False
+    try:
+        os.killpg(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
 def kill(pid: int) -> None:
     """Kill a program and what it started, where there are process groups; else it alone."""
     with contextlib.suppress(OSError):

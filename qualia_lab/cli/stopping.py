@@ -25,6 +25,8 @@ from qualia_lab import leftovers
 _SECONDS, _SECONDS_WITH_PROGRAMS = 0.6, 4.0
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
+_WATCHER = "qualia-stopping"
+
 _alarm: socket.socket | None = None
 
 
@@ -40,7 +42,9 @@ def in_time(say: Callable[[int], int]) -> Iterator[None]:
     receiving, sending = socket.socketpair()
     sending.setblocking(False)
     terminal = _terminal()
-    watcher = threading.Thread(target=_watch, args=(receiving, terminal, say), daemon=True)
+    watcher = threading.Thread(
+        target=_watch, args=(receiving, terminal, say), name=_WATCHER, daemon=True
+    )
     watcher.start()
     _alarm = sending
     heard = _listen(sending.fileno())
@@ -59,8 +63,9 @@ def listen_again() -> None:
 
 
 def started_since(before: set[threading.Thread]) -> bool:
-    """Whether threads run that Python would wait for at its end, and that are not of ``before``."""
-    return any(not one.daemon for one in set(threading.enumerate()) - before)
+    """Whether threads run that are not of ``before``: Python would wait for them at its end, or for
+    what they import to be imported."""
+    return any(one.name != _WATCHER for one in set(threading.enumerate()) - before)
 
 
 def leave(code: int) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,7 +44,9 @@ _INSTALL = {
     "darwin": "brew install --cask chromium",
     "win32": "winget install Google.Chrome",
 }
-_SECONDS = 120
+_SECONDS, _SECONDS_TO_DIE = 120, 0.5
+# It puts a socket of 46 characters in its temp folder, and the path of one has 104 at most.
+_LONG = 55
 _FLAGS = (
     "--headless",
     "--disable-gpu",
@@ -131,7 +134,7 @@ def _run(command: list[str], folder: Path) -> str:
         text=True,
         errors="replace",
         start_new_session=True,
-        env={**os.environ, "TMPDIR": str(folder)},
+        env={**os.environ, "TMPDIR": str(folder)} if len(str(folder)) < _LONG else None,
     )
     with leftovers.program(lambda: process.pid):
         try:
@@ -146,6 +149,10 @@ def _kill(process: subprocess.Popen[str]) -> None:
     leftovers.kill(process.pid)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=5)
+    # Its children may still write to the folder that is removed next.
+    deadline = time.monotonic() + _SECONDS_TO_DIE
+    while leftovers.is_there(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
     if process.stderr:
         process.stderr.close()
 

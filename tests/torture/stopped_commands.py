@@ -1,8 +1,9 @@
 """Real processes that get a signal: how long they take to end, and what they leave.
 
 The time that is held against the limit is that of a machine with nothing else to do: from the
-signal to the end, without what the main thread spent waiting for a CPU that others used. Linux
-counts that for each thread, even of a process that has ended (``/proc/<pid>/schedstat``).
+signal to the end, without what its threads spent waiting for a CPU that others used (one of them
+may hold Python's lock meanwhile), and at least the CPU time that it used. Linux counts that for
+each thread (``/proc/<pid>/task/<tid>/schedstat``).
 """
 
 from __future__ import annotations
@@ -100,14 +101,20 @@ class Running:
     def stop(self, number: signal.Signals) -> Stopped:
         """Send a signal, and wait for the end."""
         pid = self.process.pid
-        before, began = self._waited(), time.monotonic()
+        before, began = self._times(), time.monotonic()
         self.process.send_signal(number)
-        deadline = began + 60
+        deadline, last = began + 60, dict(before)
         while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
             assert time.monotonic() < deadline, self.said[-2000:]
-            time.sleep(0.001)
+            last |= self._times()
+            time.sleep(0.002)
         wall = time.monotonic() - began
-        quiet = wall - (self._waited() - before)
+        last |= self._times()
+        used, waited = (
+            sum(now[which] - before.get(thread, (0, 0))[which] for thread, now in last.items())
+            for which in (0, 1)
+        )
+        quiet = max(wall - waited, min(used, wall))
         code = self.process.wait()
         self._reader.join(timeout=5) if self._slave is None else time.sleep(0.1)
         as_shell = 128 - code if code < 0 else code
@@ -125,17 +132,22 @@ class Running:
         os.close(self._reading)
         gone(self.mark, 10)
 
-    def _waited(self) -> float:
-        """The seconds that the main thread has waited for a CPU."""
-        pid = self.process.pid
-        with contextlib.suppress(OSError, IndexError):
-            return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
-        return 0.0
+    def _times(self) -> dict[str, tuple[float, float]]:
+        """The seconds that each thread has used a CPU, and has waited for one."""
+        found = {}
+        for place in Path(f"/proc/{self.process.pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError, ValueError):
+                used, waited, _ = place.read_text().split()
+                found[place.parent.name] = (int(used) / 1e9, int(waited) / 1e9)
+        return found
 
     def _read(self) -> None:
         with contextlib.suppress(OSError):
             while part := os.read(self._reading, 65536):
                 self._said += part
+                # Where the cursor is, as every terminal tells when it is asked.
+                for _ in range(part.count(b"\x1b[6n")):
+                    os.write(self._reading, b"\x1b[1;1R")
 
 
 @contextmanager
@@ -203,11 +215,12 @@ def slow_server(answers: int, pause: float) -> Iterator[str]:
 
 
 def _answer(path: str) -> dict[str, Any]:
+    # Long enough to drip for minutes.
     if "experiments" in path:
         one = {"experiment_id": "1", "name": "slow", "lifecycle_stage": "active"}
-        return {"experiments": [one]}
+        return {"experiments": [one], "nothing": " " * 1000}
     if "runs" in path:
         info = {"run_id": "0" * 32, "run_name": "one", "experiment_id": "1", "status": "FINISHED"}
         info |= {"start_time": 1_760_000_000_000, "end_time": 1_760_000_100_000}
         return {"runs": [{"info": info, "data": {}}], "next_page_token": os.urandom(8).hex()}
-    return {}
+    return {"nothing": " " * 1000}

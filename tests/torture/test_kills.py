@@ -34,7 +34,7 @@ from watched_files import (
     Place,
     Scene,
     any_in,
-    make_place,
+    made_place,
     scene,
 )
 
@@ -69,8 +69,11 @@ def warmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
 
 
 @pytest.fixture(scope="module")
-def place(warmed: Warm, migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return make_place(tmp_path_factory.mktemp("kills"), migrated, warmed)
+def place(
+    warmed: Warm, migrated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    with made_place(tmp_path_factory.mktemp("kills"), migrated, warmed) as made:
+        yield made
 
 
 def cases() -> list[object]:

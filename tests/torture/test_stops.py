@@ -27,7 +27,7 @@ from watched_files import (
     QUALIA,
     Case,
     Place,
-    make_place,
+    made_place,
     scene,
 )
 
@@ -99,8 +99,11 @@ def warmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
 
 
 @pytest.fixture(scope="module")
-def place(warmed: Warm, migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return make_place(tmp_path_factory.mktemp("stops"), migrated, warmed)
+def place(
+    warmed: Warm, migrated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    with made_place(tmp_path_factory.mktemp("stops"), migrated, warmed) as made:
+        yield made
 
 
 def works() -> list[object]:

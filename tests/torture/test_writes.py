@@ -32,7 +32,7 @@ from watched_files import (
     Case,
     Place,
     Scene,
-    make_place,
+    made_place,
     scene,
 )
 
@@ -62,8 +62,11 @@ def warmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
 
 
 @pytest.fixture(scope="module")
-def place(warmed: Warm, migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return make_place(tmp_path_factory.mktemp("writes"), migrated, warmed)
+def place(
+    warmed: Warm, migrated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    with made_place(tmp_path_factory.mktemp("writes"), migrated, warmed) as made:
+        yield made
 
 
 def cases() -> list[object]:

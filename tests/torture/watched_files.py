@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,12 +33,9 @@ class Place:
     """Where the commands run: a store, a small kind of notebook, and a temp folder of their own."""
 
     root: Path
+    temp: Path
     old: bytes
     executed: bytes
-
-    @property
-    def temp(self) -> Path:
-        return self.root / "tmp"
 
     def env(self, folder: Path) -> dict[str, str]:
         home = {"HOME": str(self.root / "home"), "XDG_STATE_HOME": str(folder / "state")}
@@ -207,7 +206,8 @@ def scene(place: Place, case: Case, folder: Path) -> Scene:
     return Scene(place=place, case=case, folder=folder)
 
 
-def make_place(root: Path, migrated: Path, warm: Warm) -> Place:
+@contextmanager
+def made_place(root: Path, migrated: Path, warm: Warm) -> Iterator[Place]:
     """A store of three runs, and notebooks about them: one that a person edited, one executed."""
     shutil.copy(migrated, root / "mlflow.db")
     runs = [
@@ -218,7 +218,6 @@ def make_place(root: Path, migrated: Path, warm: Warm) -> Place:
     fill(root / "mlflow.db", runs)
     kind = root / "kinds" / "small"
     kind.mkdir(parents=True)
-    (root / "tmp").mkdir()
     (root / "home").mkdir()
     sections = '[{file="_shared/title"}, {file="glance"}]'
     (kind / "kind.toml").write_text(f'title = "Small"\nsummary = "Small."\nsection = {sections}\n')
@@ -227,7 +226,9 @@ def make_place(root: Path, migrated: Path, warm: Warm) -> Place:
         f'picture = base64.b64decode(\n    "{PNG}"\n)\ndisplay(Image(picture))\n'
         'print("text " * 4000)\n'
     )
-    bare = Place(root=root, old=b"", executed=b"")
+    # Paths of sockets must be short, and those of tests are not.
+    temp = Path(tempfile.mkdtemp(prefix="torture"))
+    bare = Place(root=root, temp=temp, old=b"", executed=b"")
     path = root / "made.ipynb"
     done = warm.run(*bare.small, "-o", str(path), cwd=root, env=bare.env(root))
     assert done.code == 0, done.err
@@ -238,4 +239,7 @@ def make_place(root: Path, migrated: Path, warm: Warm) -> Place:
     ]
     edited.cells.append(nbformat.v4.new_markdown_cell("what I think " * 2000))
     old, new = (nbformat.writes(one).encode() for one in (edited, executed))
-    return Place(root=root, old=old, executed=new)
+    try:
+        yield Place(root=root, temp=temp, old=old, executed=new)
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
