@@ -20,12 +20,13 @@ _programs: list[Callable[[], int | None]] = []
 
 @contextmanager
 def path(place: Path) -> Iterator[None]:
-    """A temp file or folder that is there for the time of the block."""
+    """A temp file or folder that the block removes; a stop may strike while it does."""
     _paths.add(place)
     try:
         yield
     finally:
-        _paths.discard(place)
+        if not place.exists():
+            _paths.discard(place)
 
 
 @contextmanager

@@ -42,14 +42,18 @@ def folder() -> Iterator[Path]:
     """
     _sweep_folders(Path(tempfile.gettempdir()))
     try:
-        made = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+        made = Path(tempfile.mkdtemp(prefix=_PREFIX))
     except OSError as error:
         raise OutputError(
             f"there is no place for temp files: {error.strerror or error}",
             hint="Make room, or set TMPDIR to a folder on another disk.",
         ) from error
-    with made as name, leftovers.path(Path(name)), _locked(Path(name)):
-        yield Path(name)
+    with leftovers.path(made):
+        try:
+            with _locked(made):
+                yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:

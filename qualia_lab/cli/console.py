@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from qualia_lab import secrets
+from qualia_lab import leftovers, secrets
 from qualia_lab.cli import stopping
 from qualia_lab.errors import OutputError, QualiaError, UsageError
 from qualia_lab.text import visible
@@ -259,6 +259,8 @@ def run(app: typer.Typer) -> NoReturn:
         # All is said: another signal, while Python cleans up, just ends the process.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if code in (INTERRUPTED, TERMINATED):
+            leftovers.clear()
     if code in (INTERRUPTED, TERMINATED) and stopping.started_since(threads):
         stopping.leave(code)
     sys.exit(code)

@@ -47,10 +47,12 @@ def in_time(say: Callable[[int], int]) -> Iterator[None]:
     )
     watcher.start()
     _alarm = sending
-    heard = _listen(sending.fileno())
+    heard, told = _listen(sending.fileno()), sys.unraisablehook
+    sys.unraisablehook = _untelling(told)
     try:
         yield
     finally:
+        sys.unraisablehook = told
         _alarm = None
         _listen(heard)
         sending.close()  # the watcher sees the end
@@ -83,6 +85,17 @@ def _listen(descriptor: int) -> int:
         return signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
     except (ValueError, OSError):  # what listened before is gone
         return signal.set_wakeup_fd(-1)
+
+
+def _untelling(tell: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Say nothing of an interrupt that struck where Python can't raise, as in a callback of its
+    import system: it is lost there, and the watcher ends the process."""
+
+    def told(error: Any) -> None:
+        if issubclass(error.exc_type, Exception):
+            tell(error)
+
+    return told
 
 
 def _watch(receiving: socket.socket, terminal: Any, say: Callable[[int], int]) -> None:
