@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -26,6 +27,7 @@ except ImportError:  # Windows
 
 ENDING = ".qualia-tmp"
 _PREFIX = "qualia-tmp-"
+_NAME = re.compile(_PREFIX + "[0-9a-f]{16}")
 # Where there are no locks, what is older belongs to nobody.
 _DAY = 86_400
 _MINUTE = 60
@@ -40,9 +42,11 @@ def folder() -> Iterator[Path]:
     Raises:
         OutputError: there is no place for one.
     """
-    _sweep_folders(Path(tempfile.gettempdir()))
     try:
-        made = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        base = Path(tempfile.gettempdir())
+        _sweep_folders(base)
+        made = base / f"{_PREFIX}{os.urandom(8).hex()}"
+        made.mkdir(mode=0o700)
     except OSError as error:
         raise OutputError(
             f"there is no place for temp files: {error.strerror or error}",
@@ -112,19 +116,21 @@ def _is_abandoned(path: Path) -> bool:
 
 def _sweep_folders(base: Path) -> None:
     with contextlib.suppress(OSError):
-        for folder in base.glob(f"{_PREFIX}????????"):
+        for folder in base.glob(f"{_PREFIX}*"):
             with contextlib.suppress(OSError):
                 # An empty one may be so new that it is not locked yet.
                 is_new = _age(folder) < _MINUTE and not any(folder.iterdir())
-                if _is_own(folder) and not is_new and _is_abandoned(folder):
+                if _is_ours(folder) and not is_new and _is_abandoned(folder):
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_own(folder: Path) -> bool:
+def _is_ours(folder: Path) -> bool:
+    """Whether a process of this user made it here; not just anything of a name like that."""
+    if not _NAME.fullmatch(folder.name):
+        return False
     found = folder.lstat()
-    return stat.S_ISDIR(found.st_mode) and (
-        not hasattr(os, "getuid") or found.st_uid == os.getuid()
-    )
+    of_user = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+    return of_user and stat.S_ISDIR(found.st_mode)
 
 
 def _age(path: Path) -> float:

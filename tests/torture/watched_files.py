@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,9 @@ PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4"
     "2mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+# The file with which Python tries whether a folder is one for temp files: it stays when removing it
+# fails.
+PYTHONS_OWN = re.compile("[a-z0-9_]{8}")
 REMEMBER = "from qualia_lab.cli.servers import remember; remember('http://127.0.0.1:5000/new')"
 OLD_SERVERS = b'{"servers": ["http://127.0.0.1:5000/old"]}'
 STATE = "state/qualia-lab/servers.json"
@@ -179,7 +183,10 @@ class Scene:
     def temporary(self) -> list[Path]:
         """What is left half written, temp folders included."""
         files = [one for one in self.folder.rglob("*") if one.name.endswith(TEMPORARY)]
-        return files + [one for one in self.place.temp.iterdir() if any_in(one)]
+        return files + [
+            one for one in self.place.temp.iterdir()
+            if any_in(one) and not PYTHONS_OWN.fullmatch(one.name)
+        ]  # fmt: skip
 
     def broken(self) -> list[str]:
         """The files that are neither the old nor the new one; and old ones that are gone."""
@@ -228,6 +235,14 @@ def made_place(root: Path, migrated: Path, warm: Warm) -> Iterator[Place]:
     )
     # Paths of sockets must be short, and those of tests are not.
     temp = Path(tempfile.mkdtemp(prefix="torture"))
+    kind = root / "kinds" / "sleepy"
+    kind.mkdir()
+    (kind / "kind.toml").write_text(
+        'title = "Sleepy"\nsummary = "Sleepy."\nsection = [{file="glance"}]\n'
+    )
+    (kind / "glance.py.j2").write_text(
+        '# %%\nimport time\nfrom pathlib import Path\n\nPath("began").touch()\ntime.sleep(1000)\n'
+    )
     bare = Place(root=root, temp=temp, old=b"", executed=b"")
     path = root / "made.ipynb"
     done = warm.run(*bare.small, "-o", str(path), cwd=root, env=bare.env(root))
