@@ -20,14 +20,17 @@ PACKAGE = "qualia_lab"
 
 # Which rooms a room may import; "cli -> demo, notebook -> tracking, analysis -> model -> errors".
 BASE = {
-    *("directions", "errors", "manifest", "model", "moments", "prices"),
-    *("secrets", "seeds", "table_files", "text", "usage", "where"),
+    *("directions", "errors", "files", "leftovers", "manifest", "model", "moments", "prices"),
+    *("secrets", "seeds", "table_files", "temporary", "text", "usage", "where"),
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "text": set(),
     "errors": {"text"},
     "secrets": {"errors", "text"},
     "directions": set(),
+    "leftovers": set(),
+    "temporary": {"errors", "leftovers"},
+    "files": {"errors", "leftovers", "secrets", "temporary", "text"},
     "moments": {"errors", "text"},
     "prices": {"errors", "text"},
     "seeds": set(),

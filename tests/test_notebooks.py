@@ -237,15 +237,29 @@ def test_outputs_alone_are_no_edit_and_other_files_are(notebook: NotebookNode) -
 def test_a_temp_file_of_a_process_that_died_is_swept(
     notebook: NotebookNode, tmp_path: Path
 ) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    left = tmp_path / f".n.ipynb.{dead.pid}.tmp"
-    left.write_text("half")
-    alive = tmp_path / f".n.ipynb.{os.getppid()}.tmp"
-    alive.write_text("another process is writing this")
-    write_notebook(notebook, tmp_path / "n.ipynb")
-    assert not left.exists()
-    assert alive.exists()
+    writing = (
+        "import os, pathlib, sys, time\n"
+        "from qualia_lab import files\n"
+        "os.fsync = lambda descriptor: (print(flush=True), time.sleep(60))\n"
+        "files.put(pathlib.Path(sys.argv[1]), b'half', overwrite=True)\n"
+    )
+    command = [sys.executable, "-c", writing, tmp_path / "other.html"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE) as dead,
+        subprocess.Popen(command, stdout=subprocess.PIPE) as alive,
+    ):
+        for one in (dead, alive):
+            assert one.stdout is not None
+            one.stdout.readline()
+        assert len(list(tmp_path.glob(".*"))) == 2
+        dead.kill()
+        dead.wait()
+        write_notebook(notebook, tmp_path / "n.ipynb")
+        # What another process is writing is left alone.
+        assert len(list(tmp_path.glob(".*"))) == 1
+        alive.kill()
+    write_notebook(notebook, tmp_path / "n.ipynb", overwrite=True)
+    assert list(tmp_path.iterdir()) == [tmp_path / "n.ipynb"]
 
 
 def test_a_place_that_cannot_be_written_is_an_output_error(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from qualia_lab import files
 from qualia_lab.analysis.budget import forecast, forecast_lines
 from qualia_lab.analysis.calls import RECORDED, UNPRICED, Spending, at_prices
 from qualia_lab.analysis.cheaper import all_savings
@@ -20,7 +21,6 @@ from qualia_lab.analysis.costs import NO_CALLS, coverage_note, grouped, shared
 from qualia_lab.analysis.found import Finding, Found
 from qualia_lab.analysis.labels import dollars, number
 from qualia_lab.analysis.show import COLOURS, GREY, Figure, Note, Points, dress
-from qualia_lab.errors import OutputError
 from qualia_lab.text import markdown, visible
 
 # From so large a share of tokens on, costs that are not known change the picture.
@@ -225,11 +225,9 @@ def export_executive_summary(spent: Spending, path: str = "", budget: float = 0.
     text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     page = summary_page(summary)
     target = Path(path)
-    try:
-        target.with_name(target.name + ".json").write_text(text, encoding="utf-8")
-        target.with_name(target.name + ".md").write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{visible(path)} can't be written: {error.strerror}") from error
+    for ending, content in ((".json", text), (".md", page)):
+        to = target.with_name(target.name + ending)
+        files.write_text(to, content, overwrite=True, flag="summary_path")
     return Note(f"Wrote {target.name}.json and {target.name}.md.")
 
 

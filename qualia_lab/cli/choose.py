@@ -12,11 +12,11 @@ from qualia_lab.cli import picking
 from qualia_lab.cli.options import Which
 from qualia_lab.directions import direction
 from qualia_lab.errors import UsageError, known_list
+from qualia_lab.files import require_free
 from qualia_lab.manifest import Kind, Parameter
 from qualia_lab.model import Answer, Selection
 from qualia_lab.notebook import export, generator
 from qualia_lab.notebook.findings import FAILING
-from qualia_lab.notebook.write import require_free
 from qualia_lab.prices import Prices
 from qualia_lab.text import slug, visible
 
@@ -109,7 +109,7 @@ def check(flags: Flags, catalogue: Catalogue) -> None:
             hint=known_list(flags.fail_on, FAILING),
         )
     if flags.summary:
-        export.require_room(flags.summary, "markdown", overwrite=flags.overwrite)
+        export.require_room(flags.summary, "markdown", overwrite=flags.overwrite, flag="--summary")
     if flags.output:
         require_free(flags.output, overwrite=flags.overwrite)
         export.require_beside(flags.exports, flags.output, overwrite=flags.overwrite)

@@ -116,9 +116,9 @@ class Settings:
         answers = self.value("param").items()
         return (*(f"{name}={plain(value)}" for name, value in answers), *flags)
 
-    def layer(self, name: str) -> LayerName:
-        """Which layer sets a key; ``--config`` names another project file."""
-        layer = self._layer(name)
+    def layer(self, name: str, part: str = "") -> LayerName:
+        """Which layer sets a key, or a name inside of ``param``; ``--config`` is a project's."""
+        layer = self._layer(name, part)
         return layer.name if layer else "default"
 
     def origin(self, name: str, part: str = "") -> str:

@@ -11,12 +11,14 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from qualia_lab import secrets
+from qualia_lab import leftovers, secrets
+from qualia_lab.cli import stopping
 from qualia_lab.errors import OutputError, QualiaError, UsageError
 from qualia_lab.text import visible
 
@@ -242,22 +244,33 @@ def run(app: typer.Typer) -> NoReturn:
     # JupyterLab brings this grammar of international addresses, and jsonschema, which nbformat
     # imports, would build it for two seconds. It can do without, and no notebook asks for it.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    try:
-        code = _call(app)
-    except QualiaError as error:
-        code = _report(error)
-    except KeyboardInterrupt:
-        print_to(sys.stderr, "\nStopped.")
-        code = INTERRUPTED
-    except _Terminated:
-        print_to(sys.stderr, "\nTerminated.")
-        code = TERMINATED
-    except Exception as error:
-        code = _usage_or_bug(error)
-    # All is said: another signal, while Python cleans up, just ends the process.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threads = set(threading.enumerate())
+    with stopping.in_time(_stopped):
+        try:
+            code = _call(app)
+        except QualiaError as error:
+            code = _report(error)
+        except KeyboardInterrupt:
+            code = _stopped(signal.SIGINT)
+        except _Terminated:
+            code = _stopped(signal.SIGTERM)
+        except Exception as error:
+            code = _usage_or_bug(error)
+        # All is said: another signal, while Python cleans up, just ends the process.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if code in (INTERRUPTED, TERMINATED):
+            leftovers.clear()
+    if code in (INTERRUPTED, TERMINATED) and stopping.started_since(threads):
+        stopping.leave(code)
     sys.exit(code)
+
+
+def _stopped(number: int) -> int:
+    """Say that a signal ended the command; gives the exit code."""
+    is_interrupt = number == signal.SIGINT
+    print_to(sys.stderr, "\nStopped." if is_interrupt else "\nTerminated.")
+    return INTERRUPTED if is_interrupt else TERMINATED
 
 
 def _call(app: typer.Typer) -> int:

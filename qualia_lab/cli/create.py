@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -171,7 +171,7 @@ def create(
         sections=tuple(section or ()),
         also=tuple(with_ or ()),
         answers=choose.params([*(param or ()), *([f"prices={prices}"] if prices else ())]),
-        usual_answers=choose.params(settings.params()),
+        usual_answers=choose.params(_usual_answers(configured, settings)),
         title=title,
         folder=settings.value("output_folder"),
         output=output,
@@ -250,13 +250,29 @@ def _templates(given: Path | None, configured: Configured, settings: Settings) -
     return (Path(folder),) if folder else ()
 
 
+def _usual_answers(configured: Configured, settings: Settings) -> tuple[str, ...]:
+    """The answers that are configured. A project's file writes nothing outside of the notebook's
+    folder: whoever wrote it would choose which of this person's files to replace."""
+    name = "summary_path"
+    path = PurePath(str(settings.value("param").get(name, "")))
+    is_projects = settings.layer("param", name) == "project"
+    if is_projects and not configured.trust and (path.anchor or ".." in path.parts):
+        raise UsageError(
+            f"{settings.origin('param', name)} writes outside of the notebook's folder: "
+            f"{visible(str(path), 200)}",
+            hint="If you know the file that says so, add --trust.",
+        )
+    return settings.params()
+
+
 def _create(flags: Flags, out: console.Console, *, ask: bool = False) -> None:
     from qualia_lab.cli import again, choose, outcome
+    from qualia_lab.files import require_free
     from qualia_lab.notebook.catalogue import Catalogue
     from qualia_lab.notebook.export import require_beside
     from qualia_lab.notebook.findings import reached as reached_level
     from qualia_lab.notebook.generator import NotebookGenerator
-    from qualia_lab.notebook.write import require_free, write_notebook
+    from qualia_lab.notebook.write import write_notebook
 
     generator = NotebookGenerator(Catalogue(flags.templates))
     choose.check(flags, generator.catalogue)

@@ -10,7 +10,6 @@ import os
 import platform
 import signal
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qualia_lab import __version__, secrets
+from qualia_lab import __version__, secrets, temporary
 from qualia_lab.cli import console
 from qualia_lab.errors import MissingPartError, OutputError, QualiaError, TemplateError
 from qualia_lab.text import visible
@@ -201,8 +200,8 @@ def _kernel(_: str | None) -> Finding:
     notebook: Any = _Node(cells=[cell], metadata=_Node())
     again = "pip install --force-reinstall ipykernel"
     try:
-        with tempfile.TemporaryDirectory(prefix="qualia-") as folder, _at_most(_KERNEL_SECONDS):
-            failure = execute(notebook, Path(folder))
+        with temporary.folder() as folder, _at_most(_KERNEL_SECONDS):
+            failure = execute(notebook, folder)
     except TimeoutError as error:
         raise MissingPartError(
             f"the Jupyter kernel did not answer within {_KERNEL_SECONDS} s", hint=again

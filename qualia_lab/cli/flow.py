@@ -29,10 +29,10 @@ from qualia_lab.errors import (
     TooFewRunsError,
     UsageError,
 )
+from qualia_lab.files import require_free
 from qualia_lab.manifest import FACTS
 from qualia_lab.model import Query
 from qualia_lab.notebook.export import require_beside
-from qualia_lab.notebook.write import require_free
 from qualia_lab.text import visible
 from qualia_lab.tracking import uris
 

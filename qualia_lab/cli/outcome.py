@@ -33,7 +33,15 @@ def sum_up(
     """Write the findings and the sections that they come from as Markdown."""
     from qualia_lab.notebook.export import export
 
-    export(notebook, "markdown", path, summary=True, findings=found, overwrite=overwrite)
+    export(
+        notebook,
+        "markdown",
+        path,
+        summary=True,
+        findings=found,
+        overwrite=overwrite,
+        flag="--summary",
+    )
 
 
 def judge(

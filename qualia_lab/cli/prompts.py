@@ -20,7 +20,7 @@ from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.key_binding import KeyBindings, merge_key_bindings
 from prompt_toolkit.output import create_output
 
-from qualia_lab.cli import lists, plain
+from qualia_lab.cli import lists, plain, stopping
 from qualia_lab.cli.console import glyphs
 from qualia_lab.cli.lists import Back, Listing, Pressed, Row
 from qualia_lab.cli.tables import Column, Table
@@ -223,6 +223,7 @@ def _sigterm_kept_for(application: Application[Any]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        stopping.listen_again()
         if kept:
             signal.raise_signal(signal.SIGTERM)
 

@@ -6,12 +6,12 @@ import contextlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from qualia_lab import files
 from qualia_lab.cli.config_files import home
 from qualia_lab.errors import UsageError
 from qualia_lab.tracking import uris
@@ -48,20 +48,8 @@ def remember(uri: str, environ: Mapping[str, str] = os.environ) -> None:
         whole = absolute(uris.without_password(uri))
         others = [one for one in remembered(environ) if one != whole]
         text = json.dumps({"servers": [whole, *others][:_MOST]}, indent=1) + "\n"
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _replace(path, text)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file of its own first: two commands at once leave a whole file."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        # Two commands at once leave a whole file.
+        files.put(path, text.encode("utf-8"), overwrite=True, private=True)
 
 
 def _bare(given: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from qualia_lab import temporary
 from qualia_lab.demo import results
 from qualia_lab.demo.plan import PlannedRun, size
 from qualia_lab.demo.store import NOTE, Point, Store
@@ -97,18 +97,18 @@ class _Recorder:
         self, run: PlannedRun, run_id: str, epochs: Sequence[Epoch], trainer: Trainer
     ) -> None:
         evaluation = trainer.evaluate()
-        with tempfile.TemporaryDirectory() as folder:
-            results.write(Path(folder), run, epochs, evaluation)
-            self._store.log_files(run_id, Path(folder))
+        with temporary.folder() as folder:
+            results.write(folder, run, epochs, evaluation)
+            self._store.log_files(run_id, folder)
         self._store.log_table(run_id, results.predictions(evaluation), "eval/predictions.json")
         self._store.log(run_id, tags={NOTE: f"{run.note}\n\n{results.observed(epochs)}"})
         self._store.end(run_id, "FINISHED")
 
     def _fail(self, run_id: str, error: ValueError) -> None:
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary.folder() as folder:
             text = _traceback(error)
-            (Path(folder) / "error.txt").write_text(text, encoding="utf-8")
-            self._store.log_files(run_id, Path(folder))
+            (folder / "error.txt").write_text(text, encoding="utf-8")
+            self._store.log_files(run_id, folder)
         self._store.log(run_id, tags={"error": type(error).__name__})
         self._store.end(run_id, "FAILED")
 
@@ -131,9 +131,9 @@ class _Recorder:
             params={f"best_{run.swept}": best[run.swept]},
             tags={NOTE: f"{run.note}\n\nLowest `val_loss` with `{run.swept}` {best[run.swept]}."},
         )
-        with tempfile.TemporaryDirectory() as folder:
-            results.write_csv(Path(folder) / "sweep.csv", rows)
-            self._store.log_files(run_id, Path(folder))
+        with temporary.folder() as folder:
+            results.write_csv(folder / "sweep.csv", rows)
+            self._store.log_files(run_id, folder)
         self._store.end(run_id, "FINISHED")
         return ()
 

@@ -8,7 +8,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qualia_lab import leftovers, temporary
 from qualia_lab.errors import MissingPartError
 from qualia_lab.text import visible
 
@@ -67,9 +67,9 @@ def execute(
                 on_cell(number, len(numbers), heading)
 
     language = notebook.metadata.get("language_info")
-    with tempfile.TemporaryDirectory(prefix="qualia-") as sockets:
-        log = Path(sockets) / "kernel.log"
-        client = _client(notebook, folder, Path(sockets), start)
+    with temporary.folder() as sockets:
+        log = sockets / "kernel.log"
+        client = _client(notebook, folder, sockets, start)
         try:
             _run(client, log)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
@@ -109,7 +109,11 @@ def _run(client: Any, log: Path) -> None:
                     client.kc.stop_channels()
                     await client.km.cleanup_resources()
 
-    with ThreadPoolExecutor(1) as pool, _second_interrupt_waits() as hold:
+    with (
+        ThreadPoolExecutor(1) as pool,
+        _second_interrupt_waits() as hold,
+        leftovers.program(lambda: _pid(client)),
+    ):
         done = pool.submit(asyncio.run, work())
         try:
             done.result()
@@ -138,16 +142,20 @@ def _stop(
     client: Any, running: Sequence[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]]
 ) -> None:
     """Kill the kernel at once, so that cleaning up after it is quick."""
-    pid = getattr(getattr(client.km, "provisioner", None), "pid", None)
+    pid = _pid(client)
     if pid and os.name == "posix":
-        with contextlib.suppress(OSError):
-            os.killpg(os.getpgid(pid), signal.SIGKILL)
+        leftovers.kill(pid)
         process = getattr(client.km.provisioner, "process", None)
         if process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=5)
     for loop, task in running:
         loop.call_soon_threadsafe(task.cancel)
+
+
+def _pid(client: Any) -> int | None:
+    """The process of the kernel, which heads a process group; None while there is none."""
+    return getattr(getattr(client.km, "provisioner", None), "pid", None)
 
 
 def _client(notebook: NotebookNode, folder: Path, sockets: Path, start: Callable[..., None]) -> Any:

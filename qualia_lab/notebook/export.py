@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qualia_lab.errors import OutputError, UsageError, known_list
-from qualia_lab.notebook.write import require_free, write_bytes, write_text
+from qualia_lab.files import OUTPUT, require_free, write_bytes, write_text
 from qualia_lab.text import visible
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def export(
     summary: bool = False,
     findings: Sequence[dict[str, str]] | None = None,
     overwrite: bool = False,
+    flag: str = OUTPUT,
 ) -> Path:
     """Write a notebook, as it was executed, in another format.
 
@@ -46,6 +47,7 @@ def export(
             comment on GitHub, and says in words what pictures show.
         findings: what a summary begins with; by default what the notebook's cells show of them.
         overwrite: replace what is there.
+        flag: how the person names ``path``, for what to do when it can't be written.
 
     Returns:
         ``path``.
@@ -59,26 +61,30 @@ def export(
 
     require_known([to])
     require_outputs(notebook)
-    require_room(path, to, overwrite=overwrite)
+    require_room(path, to, overwrite=overwrite, flag=flag)
     chosen, code = (_summed_up(notebook, findings), False) if summary else (notebook, code)
     if not code:
         chosen = NotebookNode(
             {**chosen, "cells": [one for one in chosen.cells if not _is_of_code(one)]}
         )
     if to == "markdown":
-        _write_markdown(chosen, path, code=code, brief=summary, overwrite=overwrite)
+        text, pictures = _markdown(chosen, path, code=code, brief=summary)
+        # The text is last, so that what it shows is there.
+        for name, content in pictures.items():
+            write_bytes(_folder(path) / name, content, overwrite=overwrite, flag=flag)
+        write_text(path, text, overwrite=overwrite, flag=flag)
         return path
     from qualia_lab.notebook.export_html import page
 
     text = page(chosen, code=code, name=path.stem)
     if to == "html":
-        write_text(path, text, overwrite=overwrite)
+        write_text(path, text, overwrite=overwrite, flag=flag)
         return path
     from qualia_lab import secrets
     from qualia_lab.notebook.export_pdf import pdf
 
     secrets.refuse(text, path.name)
-    write_bytes(path, pdf(text), overwrite=overwrite)
+    write_bytes(path, pdf(text), overwrite=overwrite, flag=flag)
     return path
 
 
@@ -109,16 +115,16 @@ def require_beside(formats: Iterable[str], notebook: Path, *, overwrite: bool) -
         require_room(beside(notebook, to), to, overwrite=overwrite)
 
 
-def require_room(path: Path, to: str, *, overwrite: bool) -> None:
+def require_room(path: Path, to: str, *, overwrite: bool, flag: str = OUTPUT) -> None:
     """Raise ``OutputError`` when the file, or Markdown's folder of pictures, is there already."""
-    require_free(path, overwrite=overwrite)
+    require_free(path, overwrite=overwrite, flag=flag)
     folder = _folder(path)
     if to == "markdown" and folder.exists():
         shown = visible(str(folder), 200)
         if not folder.is_dir():
             raise OutputError(f"{shown} is a file", hint="Pictures are written to that folder.")
         if not overwrite:
-            raise OutputError(f"{shown} exists", hint="Use --overwrite, or another -o/--output.")
+            raise OutputError(f"{shown} exists", hint=f"Use --overwrite, or another {flag}.")
 
 
 def require_outputs(notebook: NotebookNode) -> None:
@@ -164,17 +170,12 @@ def _folder(path: Path) -> Path:
     return path.with_name(f"{path.stem}_files")
 
 
-def _write_markdown(
-    notebook: NotebookNode, path: Path, *, code: bool, brief: bool, overwrite: bool
-) -> None:
+def _markdown(
+    notebook: NotebookNode, path: Path, *, code: bool, brief: bool
+) -> tuple[str, dict[str, bytes]]:
     from qualia_lab.notebook.export_markdown import markdown
 
-    folder = _folder(path)
-    text, pictures = markdown(notebook, code=code, brief=brief, folder=folder.name)
-    # The text is last, so that what it shows is there.
-    for name, content in pictures.items():
-        write_bytes(folder / name, content, overwrite=overwrite)
-    write_text(path, text, overwrite=overwrite)
+    return markdown(notebook, code=code, brief=brief, folder=_folder(path).name)
 
 
 def _summed_up(notebook: NotebookNode, findings: Sequence[dict[str, str]] | None) -> NotebookNode:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from qualia_lab import leftovers, temporary
 from qualia_lab.errors import MissingPartError
 from qualia_lab.text import visible
 
@@ -44,7 +44,9 @@ _INSTALL = {
     "darwin": "brew install --cask chromium",
     "win32": "winget install Google.Chrome",
 }
-_SECONDS = 120
+_SECONDS, _SECONDS_TO_DIE = 120, 0.5
+# It puts a socket of 46 characters in its temp folder, and the path of one has 104 at most.
+_LONG = 55
 _FLAGS = (
     "--headless",
     "--disable-gpu",
@@ -101,13 +103,14 @@ def pdf(page: str) -> bytes:
         MissingPartError: there is no browser, or it did not print.
     """
     program = browser()
-    with tempfile.TemporaryDirectory(prefix="qualia-", ignore_cleanup_errors=True) as folder:
-        source, target = Path(folder) / "page.html", Path(folder) / "page.pdf"
+    with temporary.folder() as folder:
+        source, target = folder / "page.html", folder / "page.pdf"
         source.write_text(page, encoding="utf-8")
-        profile = f"--user-data-dir={Path(folder) / 'profile'}"
+        profile = f"--user-data-dir={folder / 'profile'}"
         # As root, as in containers, its sandbox does not start; what it opens is our own page.
         root = ["--no-sandbox"] if hasattr(os, "getuid") and os.getuid() == 0 else []
-        said = _run([program, *_FLAGS, *root, profile, f"--print-to-pdf={target}", source.as_uri()])
+        command = [program, *_FLAGS, *root, profile, f"--print-to-pdf={target}", source.as_uri()]
+        said = _run(command, folder)
         content = target.read_bytes() if target.is_file() else b""
     if not content.startswith(b"%PDF-"):
         last = ([line for line in said.splitlines() if line.strip()] or ["it said nothing"])[-1]
@@ -118,8 +121,11 @@ def pdf(page: str) -> bytes:
     return content
 
 
-def _run(command: list[str]) -> str:
-    """What the browser says; it and its children are gone when this returns or raises."""
+def _run(command: list[str], folder: Path) -> str:
+    """What the browser says, which keeps its temp files in that folder.
+
+    It and its children are gone when this returns or raises.
+    """
     process = subprocess.Popen(  # noqa: S603 - a program of this machine, our own arguments
         command,
         stdin=subprocess.DEVNULL,
@@ -128,23 +134,25 @@ def _run(command: list[str]) -> str:
         text=True,
         errors="replace",
         start_new_session=True,
+        env={**os.environ, "TMPDIR": str(folder)} if len(str(folder)) < _LONG else None,
     )
-    try:
-        return process.communicate(timeout=_SECONDS)[1]
-    except subprocess.TimeoutExpired:
-        return f"it took more than {_SECONDS} s"
-    finally:
-        _kill(process)
+    with leftovers.program(lambda: process.pid):
+        try:
+            return process.communicate(timeout=_SECONDS)[1]
+        except subprocess.TimeoutExpired:
+            return f"it took more than {_SECONDS} s"
+        finally:
+            _kill(process)
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(OSError):
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
+    leftovers.kill(process.pid)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=5)
+    # Its children may still write to the folder that is removed next.
+    deadline = time.monotonic() + _SECONDS_TO_DIE
+    while leftovers.is_there(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
     if process.stderr:
         process.stderr.close()
 

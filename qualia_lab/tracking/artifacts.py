@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -16,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from qualia_lab import table_files
+from qualia_lab import table_files, temporary
 from qualia_lab.errors import NotAllowedError, NotFoundError, QualiaError
 from qualia_lab.model import Artifact, ArtifactList
 from qualia_lab.text import visible, whole
@@ -98,10 +97,10 @@ def content(
         raise NotFoundError(f"{visible(path, 100)} is no file among the run's artifacts")
     if (entry.file_size or 0) > most_bytes:
         raise _too_large(path, entry.file_size, most_bytes)
-    with tempfile.TemporaryDirectory(prefix="qualia-lab-") as folder:
+    with temporary.folder() as folder:
         # A file of a sub-folder lands in the folder itself.
-        copy = client().download_artifacts(run_id, entry.path, folder)
-        return _read(Path(folder), Path(os.path.relpath(copy, folder)).as_posix(), most_bytes)
+        copy = client().download_artifacts(run_id, entry.path, str(folder))
+        return _read(folder, Path(os.path.relpath(copy, folder)).as_posix(), most_bytes)
 
 
 def input_content(tracking_uri: str, source: str, most_bytes: int) -> bytes:

@@ -394,8 +394,12 @@ class HttpReader:
     def _parallel(self, function: Callable[[_A], _B], items: Sequence[_A]) -> list[_B]:
         if len(items) < 2:
             return [function(item) for item in items]
-        with ThreadPoolExecutor(min(_THREADS, len(items))) as pool:
+        pool = ThreadPoolExecutor(min(_THREADS, len(items)))
+        try:
             return list(pool.map(function, items))
+        finally:
+            # After Ctrl-C nobody waits for answers that are on their way.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Tally:

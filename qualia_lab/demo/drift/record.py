@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qualia_lab import temporary
 from qualia_lab.demo import clock
 from qualia_lab.demo.drift import models, plan, tables, truth
 from qualia_lab.demo.drift.models import Day, Stream
@@ -111,10 +111,10 @@ class _Recorder:
         with self._run("tables", _NOTES["tables"], self._day(1)) as (run_id, _):
             for name, table in named.items():
                 self._store.log_table(run_id, table, f"{name}.json")
-            with tempfile.TemporaryDirectory() as folder:
+            with temporary.folder() as folder:
                 for name, table in named.items():
-                    _write(table, Path(folder) / name)
-                self._store.log_files(run_id, Path(folder))
+                    _write(table, folder / name)
+                self._store.log_files(run_id, folder)
 
     def _window(self, number: int, name: str, table: Table) -> None:
         day = self._day(plan.DAYS_A_WINDOW * (len(plan.STRENGTHS) - number))
