@@ -335,20 +335,30 @@ def _wanted(selection: Selection, runs: RunSet) -> list[str] | dict[str, Any]:
 
 def _recipe(kind: Kind, selection: Selection, runs: RunSet) -> dict[str, Any]:
     """What made the notebook, in its metadata: enough to make it again."""
-    return {
+    recipe = {
         "version": __version__,
         "kind": selection.kind,
-        "title": whole(selection.title),
+        "title": selection.title,
         "parameters": _parameters(kind, selection),
         "selection": {
             "tracking_uri": uris.for_notebook(selection.tracking_uri, selection.output.parent),
-            "experiments": [whole(one) for one in selection.experiments],
+            "experiments": list(selection.experiments),
             "run_ids": _wanted(selection, runs),
             "of_runs": selection.of_runs,
             "sections": list(selection.sections),
             "also": list(selection.also),
         },
     }
+    return {key: _encodable(value) for key, value in recipe.items()}
+
+
+def _encodable(value: Any) -> Any:
+    """A plain value whose texts can be written as UTF-8; what a person types need not be."""
+    if isinstance(value, str):
+        return whole(value)
+    if isinstance(value, Mapping):
+        return {key: _encodable(one) for key, one in value.items()}
+    return [_encodable(one) for one in value] if isinstance(value, list) else value
 
 
 def _node(cell: Cell) -> NotebookNode:
