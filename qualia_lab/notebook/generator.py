@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -269,9 +270,10 @@ def _items(loop: str, runs: RunSet) -> list[dict[str, Any]]:
     if loop == "run":
         names = zip(runs.runs.index, runs.runs["name"], runs.runs["status"], strict=True)
         labels = run_labels(runs)
+        keys = _keys([str(run_id) for run_id in runs.runs.index])
         return [
             {
-                "key": run_id[:12],
+                "key": keys[run_id],
                 "run": {
                     "run_id": run_id,
                     "name": name or run_id,
@@ -288,6 +290,17 @@ def _items(loop: str, runs: RunSet) -> list[dict[str, Any]]:
         {"key": slug(one), "experiment": {"experiment_id": one, "name": name}}
         for one, name in zip(pairs["experiment_id"], pairs["experiment"], strict=True)
     ]
+
+
+def _keys(run_ids: Sequence[str]) -> dict[str, str]:
+    """A short key a run: how its id begins, where no other begins so; servers choose ids."""
+    starts = Counter(run_id[:12] for run_id in run_ids)
+    return {
+        run_id: run_id[:12]
+        if run_id.isascii() and run_id.isalnum() and starts[run_id[:12]] == 1
+        else _digest(run_id)
+        for run_id in run_ids
+    }
 
 
 def _context(kind: Kind, selection: Selection, runs: RunSet) -> dict[str, Any]:
@@ -362,9 +375,9 @@ def _encodable(value: Any) -> Any:
 
 
 def _node(cell: Cell) -> NotebookNode:
+    """As ``nbformat.v4`` makes them, but checked once, all together."""
     import nbformat
 
-    make = nbformat.v4.new_code_cell if cell.type == "code" else nbformat.v4.new_markdown_cell
     metadata: dict[str, Any] = {
         "qualia_lab": {"section": cell.section, "hash": _digest(cell.source)}
     }
@@ -372,7 +385,9 @@ def _node(cell: Cell) -> NotebookNode:
         metadata["tags"] = list(cell.tags)
     if _HIDDEN in cell.tags:
         metadata["jupyter"] = {"source_hidden": True}
-    return make(source=cell.source, id=cell.id, metadata=metadata)
+    made: dict[str, Any] = {"execution_count": None, "outputs": []} if cell.type == "code" else {}
+    made |= {"id": cell.id, "cell_type": cell.type, "metadata": metadata, "source": cell.source}
+    return nbformat.from_dict(made)
 
 
 def is_edited(notebook: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_runs import GENERATOR, OF_RUNS, OTHER, SLOTS, as_read, asked, runs_of
+from made_runs import GENERATOR, OTHER, SLOTS, as_read, asked, runs_of
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from payloads import OWNED, PAYLOADS
@@ -27,7 +27,6 @@ from qualia_lab.model import Query, Selection
 from qualia_lab.notebook import cells, generator
 from qualia_lab.notebook.execute import execute
 from qualia_lab.notebook.generator import answers
-from qualia_lab.notebook.write import write_notebook
 
 # What ends a literal, a line, a cell or a template, to be strung together in any order.
 _PIECES = (
@@ -121,7 +120,7 @@ def test_no_text_changes_what_the_cells_do(
 ) -> None:
     if by_query:  # as past 500 runs
         monkeypatch.setattr(generator, "_MOST_IDS", 1)
-    seen = dict(examples=0, refused=0)
+    seen = {"examples": 0, "refused": 0}
 
     @attacks(size(8, full=400) if whole else size(25, full=5000))
     def attack(chosen: list[str]) -> None:
@@ -139,3 +138,155 @@ def test_no_text_changes_what_the_cells_do(
     attack()
     assert seen["refused"] <= seen["examples"] / 10
     saw(examples=seen["examples"], texts_in_slots=seen["examples"] * len(SLOTS))
+
+
+def unsafe(value: object, indent: int = 0) -> str:
+    """The encoder that there must not be: text between quotes, as it is."""
+    return f'"{value}"' if isinstance(value, str) else _LITERAL(value, indent)
+
+
+_LITERAL = cells.literal
+
+
+@pytest.mark.torture("injection")
+def test_the_same_check_sees_text_that_becomes_code(saw: Saw) -> None:
+    ran, differed, broke = 0, 0, 0
+    with patch.object(cells, "literal", unsafe):
+        for payload in PAYLOADS:
+            text = _HARMLESS | {"answer": payload.armed(1, "http://host.invalid")}
+            try:
+                notebook = made("drift", text)
+            except QualiaError:  # it is no Python any more, which the generator sees itself
+                broke += 1
+                continue
+            try:
+                check(notebook, harmless("drift", False, False), text)
+            except AssertionError:
+                differed += 1
+                ran += OWNED in text["answer"]
+    assert ran >= 2
+    assert differed >= 5
+    assert broke >= 20
+    saw(caught_in_an_unsafe_renderer=differed + broke)
+
+
+@pytest.mark.torture("injection")
+def test_ids_of_runs_may_begin_alike_and_be_anything(saw: Saw) -> None:
+    for one in ("0f" * 6, "x" * 40, "../x", "\u202e", " ", OTHER[:31]):
+        notebook = made("observation", {**_HARMLESS, "run id": one})
+        ids = [cell.id for cell in notebook.cells]
+        assert len(set(ids)) == len(ids)
+        nbformat.validate(notebook)
+    saw(examples=6)
+
+
+# Those for Python first; after them every other text.
+_EXECUTED = sorted(
+    (one.armed(1, "http://127.0.0.1:9") for one in PAYLOADS if "\x00" not in one.text),
+    key=lambda text: OWNED not in text,
+)
+_ASKED = ("metric", "group", "baseline", "label", "prediction", "other_models", "run_ids")
+_PROBE = f"import json; json.dumps([globals().get(name) for name in {_ASKED}])"
+
+
+def executed(
+    texts: Sequence[str], database: Path, *, strict: bool
+) -> Iterator[tuple[list[object], list[object]]]:
+    """Notebooks about runs that are all this text, run one after the other in one kernel.
+
+    Args:
+        texts: a run and a notebook each; the kinds take turns.
+        database: where the runs are put.
+        strict: whether a cell that fails fails the test, where it is of the kind whose answers
+            have choices; texts as answers to other questions name what is not there.
+
+    Yields:
+        For each notebook the values that its variables had, and those that they should have.
+    """
+    for number, text in enumerate(texts):
+        run = Run(
+            run_id=run_id(number),
+            name=text,
+            params={f"{text}": text, "lr": "1"},
+            metrics={text: curve([1.0, 0.5])},
+            tags={text: text, "mlflow.note.content": text, "mlflow.source.name": text},
+            user=text,
+        )
+        fill(database, [run], experiment_id=number + 1, name=f"{text} {number}")
+    explorer = ArtifactExplorer(f"sqlite:///{database}")
+    generator = NotebookGenerator()
+    found, meant, sizes = [], [], []
+    for number, text in enumerate(texts):
+        kind = ("observation", "drift", "cost")[number % 3]
+        runs = explorer.load(Query(experiment_ids=(str(number + 1),)))
+        known = {"reference": text, "table": text, "label": text, "prediction": text}
+        given = {
+            "observation": {"metric": text, "group": text, "baseline": text},
+            "drift": {"metric": text, **known},
+            "cost": {"other_models": text, "by": text},
+        }[kind]
+        parameters = answers(generator.catalogue.kind(kind), given, runs)
+        selection = Selection(
+            tracking_uri=explorer.tracking_uri,
+            experiments=(text,),
+            run_ids=tuple(runs.runs.index),
+            of_runs=1,
+            kind=kind,
+            sections=_FEW[kind],
+            parameters=parameters,
+            title=text,
+            output=database.parent / "n.ipynb",
+        )
+        codes = [
+            one for one in generator.generate(selection, runs).cells if one.cell_type == "code"
+        ]
+        codes[-1:] += [nbformat.v4.new_code_cell(_PROBE)]
+        codes.append(nbformat.v4.new_code_cell(f"for name in {_ASKED}: globals().pop(name, None)"))
+        for cell in codes:
+            cell.id = f"{number}-{cell.id}"[:60]
+            if kind != "observation" or not strict:
+                cell.metadata["tags"] = ["raises-exception"]
+        found += codes
+        sizes.append(len(codes))
+        expected = {**parameters, "run_ids": list(runs.runs.index)}
+        meant.append([expected.get(name) for name in _ASKED])
+    notebook = new_notebook(cells=found)
+    failure = execute(notebook, database.parent)
+    assert failure is None, failure
+    place = 0
+    for count, expected_values in zip(sizes, meant, strict=True):
+        probe = notebook.cells[place + count - 2]
+        place += count
+        outputs = [one for one in probe.outputs if one.output_type == "execute_result"]
+        said = outputs[0]["data"]["text/plain"] if outputs else "'null'"
+        yield json.loads(ast.literal_eval(said)), expected_values
+
+
+@pytest.mark.torture("injection")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("part", range(2))
+def test_in_a_kernel_nothing_of_it_runs(
+    part: int, migrated: Path, tmp_path: Path, saw: Saw
+) -> None:
+    database = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
+    texts = _EXECUTED[part :: size(20, full=2)]
+    for values, meant in executed(texts, database, strict=True):
+        assert values == meant
+    assert not list(tmp_path.rglob(f"{OWNED}*"))
+    assert not Path(OWNED).exists()
+    saw(executed_in_a_kernel=len(texts))
+
+
+@pytest.mark.torture("injection")
+def test_the_same_kernel_runs_what_an_unsafe_renderer_writes(
+    migrated: Path, tmp_path: Path, saw: Saw
+) -> None:
+    database = Path(shutil.copy(migrated, tmp_path / "mlflow.db"))
+    texts = [one.text for one in PAYLOADS if one.text.startswith('"; ')] * 3
+    texts = [text + " " * number for number, text in enumerate(texts)]
+    assert texts
+    with patch.object(cells, "literal", unsafe):
+        outcome = list(executed(texts, database, strict=False))
+    assert any(values != meant for values, meant in outcome)
+    assert (tmp_path / OWNED).exists()
+    saw(unsafe_ones_that_ran=len(texts))
