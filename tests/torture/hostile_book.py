@@ -3,19 +3,24 @@ what a person's own cells show."""
 
 from __future__ import annotations
 
+import atexit
 import re
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import browser
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from payloads import PAYLOADS, numbered
 from PIL import Image
 from stores import T0, Run, curve, fill, run_id
+from torture_table import FULL, size
 
 from qualia_lab import ArtifactExplorer, NotebookGenerator
 from qualia_lab.model import Query, Selection
@@ -32,6 +37,33 @@ SHOWN = (
     *("Markdown cell", "heading", "code"),
 )
 PLACES = (*LOGGED, *SHOWN)
+
+
+USED = range(0, len(PAYLOADS), size(23, full=1))
+
+
+@dataclass(kw_only=True)
+class Books:
+    """Executed notebooks of what was logged and of what is shown, and a server that is listened to.
+
+    ``asked`` is what came there.
+    """
+
+    logged: NotebookNode
+    shown: NotebookNode
+    url: str
+    asked: list[str]
+
+
+@cache
+def books(migrated: Path, folder: Path) -> Books:
+    """Both books, about all the payloads that are used; made once for whoever asks first."""
+    server = ExitStack()
+    atexit.register(server.close)
+    url, asked = server.enter_context(browser.canary())
+    database = Path(shutil.copy(migrated, folder / "mlflow.db"))
+    book = logged(list(USED), url, database)
+    return Books(logged=book, shown=shown(list(USED), url), url=url, asked=asked)
 
 
 def logged(places: Sequence[int], url: str, database: Path) -> NotebookNode:
@@ -55,6 +87,7 @@ def logged(places: Sequence[int], url: str, database: Path) -> NotebookNode:
         experiments=tuple(runs.experiments.values()),
         run_ids=tuple(runs.runs.index),
         of_runs=len(runs),
+        sections=() if FULL else ("overview", "run", "exploration"),
         parameters=answers(generator.catalogue.kind("observation"), {}, runs),
         title=_armed(places[0], "experiment", url),
         output=database.parent / "n.ipynb",
@@ -134,8 +167,3 @@ def _cells(place: int, url: str) -> Iterator[NotebookNode]:
     yield new_markdown_cell(text["Markdown cell"])
     yield new_markdown_cell(f"## {' '.join(text['heading'].split())}")
     yield new_code_cell(text["code"], outputs=outputs, execution_count=1)
-
-
-def copied(migrated: Path, folder: Path) -> Path:
-    """An empty database in a folder."""
-    return Path(shutil.copy(migrated, folder / "mlflow.db"))

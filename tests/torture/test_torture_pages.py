@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import browser
+import hostile_book
 import pytest
-from hostile_book import LOGGED, SHOWN, copied, in_place, logged, shown
-from nbformat import NotebookNode
+from hostile_book import LOGGED, SHOWN, USED, Books, in_place, shown
 from payloads import PAYLOADS, placed
 from torture_table import FULL, Saw, size
 
@@ -25,7 +24,6 @@ pytestmark = [
     pytest.mark.xdist_group("hostile pages"),
     pytest.mark.timeout(1200),
 ]
-USED = range(0, len(PAYLOADS), size(16, full=1))
 
 # Every event that a person, or a page itself, can bring about, on everything there is. Links that
 # would lead away are not followed.
@@ -72,26 +70,9 @@ _STILL = dict.fromkeys(
 )
 
 
-@dataclass(kw_only=True)
-class Books:
-    """Executed notebooks of what was logged and of what is shown, and a server that is listened to.
-
-    ``asked`` is what came there.
-    """
-
-    logged: NotebookNode
-    shown: NotebookNode
-    url: str
-    asked: list[str]
-    folder: Path
-
-
 @pytest.fixture(scope="module")
-def books(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Books]:
-    folder = tmp_path_factory.mktemp("hostile")
-    with browser.canary() as (url, asked):
-        book = logged(list(USED), url, copied(migrated, folder))
-        yield Books(logged=book, shown=shown(list(USED), url), url=url, asked=asked, folder=folder)
+def books(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Books:
+    return hostile_book.books(migrated, tmp_path_factory.getbasetemp())
 
 
 @dataclass(kw_only=True)
