@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from payloads import PAYLOADS, numbered
 from PIL import Image
-from stores import T0, Run, curve, fill, run_id
+from stores import T0, Run, curve, fill_all, run_id
 from torture_table import FULL, size
 
 from qualia_lab import ArtifactExplorer, NotebookGenerator
@@ -71,8 +71,7 @@ def logged(places: Sequence[int], url: str, database: Path) -> NotebookNode:
 
     It has a section for every run, where the bundled kind has 20.
     """
-    for place in places:
-        _fill(place, url, database)
+    fill(places, url, database)
     folder = database.parent / "templates"
     (folder / "observation").mkdir(parents=True)
     manifest = (bundled() / "observation" / "kind.toml").read_text(encoding="utf-8")
@@ -119,9 +118,37 @@ def _armed(place: int, slot: str, url: str) -> str:
     return PAYLOADS[place].armed(numbered(place, PLACES.index(slot)), url)
 
 
-def _fill(place: int, url: str, database: Path) -> None:
+def fill(places: Sequence[int], url: str, database: Path) -> None:
+    """A run for each payload, in an experiment of its own, with the payload in each place."""
+    fill_all(
+        database,
+        {(place + 1, in_place(place, "experiment", url)): [_run(place, url)] for place in places},
+    )
+    with closing(sqlite3.connect(database)) as db:
+        for place in places:
+            key = f"data-{place}"
+            db.execute(
+                "INSERT INTO datasets (dataset_uuid, experiment_id, name, digest,"
+                " dataset_source_type, dataset_source) VALUES (?, ?, ?, 'digest', 'local', '{}')",
+                (key, place + 1, in_place(place, "data set", url)),
+            )
+            db.execute(
+                "INSERT INTO inputs (input_uuid, source_type, source_id, destination_type,"
+                " destination_id) VALUES (?, 'DATASET', ?, 'RUN', ?)",
+                (f"input-{place}", key, run_id(place)),
+            )
+        db.commit()
+    for place in places:
+        folder = database.parent / "artifacts" / run_id(place) / "artifacts"
+        folder.mkdir(parents=True)
+        name = in_place(place, "artifact", url)
+        Image.new("RGB", (8, 8), "red").save(folder / f"{name}.png")
+        (folder / f"{name}.txt").write_text(name, encoding="utf-8")
+
+
+def _run(place: int, url: str) -> Run:
     text = {slot: in_place(place, slot, url) for slot in LOGGED}
-    run = Run(
+    return Run(
         run_id=run_id(place),
         name=text["run name"],
         started=T0 + place * 1000,
@@ -131,24 +158,6 @@ def _fill(place: int, url: str, database: Path) -> None:
             text["tag key"]: "1", "t": text["tag value"], "mlflow.note.content": text["note"],
         },
     )  # fmt: skip
-    fill(database, [run], experiment_id=place + 1, name=text["experiment"])
-    with closing(sqlite3.connect(database)) as db:
-        key = f"data-{place}"
-        db.execute(
-            "INSERT INTO datasets (dataset_uuid, experiment_id, name, digest, dataset_source_type,"
-            " dataset_source) VALUES (?, ?, ?, 'digest', 'local', '{}')",
-            (key, place + 1, text["data set"]),
-        )
-        db.execute(
-            "INSERT INTO inputs (input_uuid, source_type, source_id, destination_type,"
-            " destination_id) VALUES (?, 'DATASET', ?, 'RUN', ?)",
-            (f"input-{place}", key, run_id(place)),
-        )
-        db.commit()
-    folder = database.parent / "artifacts" / run_id(place) / "artifacts"
-    folder.mkdir(parents=True)
-    Image.new("RGB", (8, 8), "red").save(folder / f"{text['artifact']}.png")
-    (folder / f"{text['artifact']}.txt").write_text(text["artifact"], encoding="utf-8")
 
 
 def _cells(place: int, url: str) -> Iterator[NotebookNode]:
