@@ -9,6 +9,8 @@ import unicodedata
 # Control, format (bidi, zero-width), private, lone surrogate, line and paragraph separators.
 _INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# Controls but for tabs and ends of lines, and what turns the direction of what follows.
+_ACTING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _NEWLINE_MARK = "⏎"
 _SLUG_BYTES = 100
 _MARKDOWN_CHARACTERS = 300
@@ -30,6 +32,14 @@ def visible(text: str, most: int | None = None) -> str:
     if len(shown) < len(text):
         line += f"… ({len(text):,} characters)"
     return line
+
+
+def settled(text: str) -> str:
+    """Text of several lines, or HTML, in which no control and no change of direction is left.
+
+    Each becomes an escape; what joins emoji and letters stays, unlike in ``visible``.
+    """
+    return _ACTING.sub(lambda found: _shown(found[0]), text)
 
 
 def markdown(text: str) -> str:

@@ -45,14 +45,20 @@ def run_id(number: int) -> str:
 
 def fill(path: Path, runs: Sequence[Run], *, experiment_id: int = 1, name: str = "exp") -> None:
     """Add an experiment with these runs to a migrated database."""
+    fill_all(path, {(experiment_id, name): runs})
+
+
+def fill_all(path: Path, experiments: Mapping[tuple[int, str], Sequence[Run]]) -> None:
+    """Add experiments, by id and name, with their runs at once: a commit waits for the disk."""
     with sqlite3.connect(path) as db:
-        db.execute(
-            "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage,"
-            " creation_time, last_update_time) VALUES (?, ?, ?, 'active', ?, ?)",
-            (experiment_id, name, str(path.parent / "artifacts"), T0, T0),
-        )
-        for run in runs:
-            _insert(db, run, experiment_id, path.parent)
+        for (experiment_id, name), runs in experiments.items():
+            db.execute(
+                "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage,"
+                " creation_time, last_update_time) VALUES (?, ?, ?, 'active', ?, ?)",
+                (experiment_id, name, str(path.parent / "artifacts"), T0, T0),
+            )
+            for run in runs:
+                _insert(db, run, experiment_id, path.parent)
     db.close()
 
 

@@ -80,6 +80,7 @@ from .runtimes import timeline as timeline
 from .search_space import param_distributions as param_distributions
 from .search_space import param_ranges as param_ranges
 from .search_space import param_scatter as param_scatter
+from .show import show_what_hides as show_what_hides
 from .summary import frames as frames
 from .summary import overview as overview
 from .system import system_metrics as system_metrics

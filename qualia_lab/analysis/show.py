@@ -118,6 +118,30 @@ class Figure(_Figure):
         return buffer.getvalue()
 
 
+def show_what_hides() -> None:
+    """From here on, tables that this notebook shows have escapes where a character hides or acts.
+
+    Frames hold what was logged as it was, and pandas shows it so. Only how they are shown changes,
+    and only here.
+    """
+    import pandas as pd
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:
+        return
+    formatters = shell.display_formatter.formatters
+    formatters["text/html"].for_type(pd.DataFrame, lambda frame: _revealed(frame._repr_html_()))
+    for kind in (pd.DataFrame, pd.Series, pd.Index):
+        formatters["text/plain"].for_type(
+            kind, lambda value, printer, cycle: printer.text(_revealed(repr(value)))
+        )
+
+
+def _revealed(text: str | None) -> str | None:
+    return None if text is None else "\n".join(visible(line) for line in text.split("\n"))
+
+
 def dress(axes: Axes, title: str) -> None:
     """The look that all charts share."""
     axes.set_title(title, loc="left", fontsize=10, color=INK, parse_math=False)

@@ -23,6 +23,7 @@ from qualia_lab.text import markdown, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from jinja2 import Template as Compiled
 
 _MARKER = re.compile(r"^# %%(?P<markdown> \[markdown\])?(?P<tags> tags=\[.*\])?\s*$")
 _LOOKS_LIKE_MARKER = re.compile(r"^#\s*%%")
@@ -129,10 +130,16 @@ def render(template: Template, context: Mapping[str, Any], where: str) -> str:
             of the template; the section is named.
     """
     try:
-        return _environment(template.type).from_string(template.source).render(context)
+        return _compiled(template.type, template.source).render(context)
     # An expression of a template can raise whatever Python can: a division by zero, a bad index.
     except Exception as error:
         raise TemplateError(f"{where}: {error}") from error
+
+
+@cache
+def _compiled(context: Literal["markdown", "code"], source: str) -> Compiled:
+    """A cell's template: a section that is repeated for each run is compiled once."""
+    return _environment(context).from_string(source)
 
 
 @cache

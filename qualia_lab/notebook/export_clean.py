@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from qualia_lab.text import settled
+
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
 
@@ -74,8 +76,8 @@ def clean(html: str, *, level: int | None = None, about: str = "") -> str:
             stay as they are.
         about: what a table without a caption is called, to those who can't see it.
     """
-    if "<" not in html:
-        return str(_cleaner(level, about).clean(html))
+    if "<" not in html and "&" not in html:
+        return settled(str(_cleaner(level, about).clean(html)))
     soup = _parsed(html)
     for style in soup.find_all("style"):
         _apply(style.get_text(), soup)
@@ -86,7 +88,7 @@ def clean(html: str, *, level: int | None = None, about: str = "") -> str:
     for head in soup.find_all("thead"):
         if not head.get_text(strip=True):  # Markdown has no table without one
             head.decompose()
-    return str(_cleaner(level, about, _boxes(soup)).clean(str(soup))).strip()
+    return settled(str(_cleaner(level, about, _boxes(soup)).clean(str(soup)))).strip()
 
 
 def _parsed(html: str) -> BeautifulSoup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -269,9 +270,10 @@ def _items(loop: str, runs: RunSet) -> list[dict[str, Any]]:
     if loop == "run":
         names = zip(runs.runs.index, runs.runs["name"], runs.runs["status"], strict=True)
         labels = run_labels(runs)
+        keys = _keys([str(run_id) for run_id in runs.runs.index])
         return [
             {
-                "key": run_id[:12],
+                "key": keys[run_id],
                 "run": {
                     "run_id": run_id,
                     "name": name or run_id,
@@ -288,6 +290,17 @@ def _items(loop: str, runs: RunSet) -> list[dict[str, Any]]:
         {"key": slug(one), "experiment": {"experiment_id": one, "name": name}}
         for one, name in zip(pairs["experiment_id"], pairs["experiment"], strict=True)
     ]
+
+
+def _keys(run_ids: Sequence[str]) -> dict[str, str]:
+    """A short key a run: how its id begins, where no other begins so; servers choose ids."""
+    starts = Counter(run_id[:12] for run_id in run_ids)
+    return {
+        run_id: run_id[:12]
+        if run_id.isascii() and run_id.isalnum() and starts[run_id[:12]] == 1
+        else _digest(run_id)
+        for run_id in run_ids
+    }
 
 
 def _context(kind: Kind, selection: Selection, runs: RunSet) -> dict[str, Any]:
@@ -335,26 +348,36 @@ def _wanted(selection: Selection, runs: RunSet) -> list[str] | dict[str, Any]:
 
 def _recipe(kind: Kind, selection: Selection, runs: RunSet) -> dict[str, Any]:
     """What made the notebook, in its metadata: enough to make it again."""
-    return {
+    recipe = {
         "version": __version__,
         "kind": selection.kind,
-        "title": whole(selection.title),
+        "title": selection.title,
         "parameters": _parameters(kind, selection),
         "selection": {
             "tracking_uri": uris.for_notebook(selection.tracking_uri, selection.output.parent),
-            "experiments": [whole(one) for one in selection.experiments],
+            "experiments": list(selection.experiments),
             "run_ids": _wanted(selection, runs),
             "of_runs": selection.of_runs,
             "sections": list(selection.sections),
             "also": list(selection.also),
         },
     }
+    return {key: _encodable(value) for key, value in recipe.items()}
+
+
+def _encodable(value: Any) -> Any:
+    """A plain value whose texts can be written as UTF-8; what a person types need not be."""
+    if isinstance(value, str):
+        return whole(value)
+    if isinstance(value, Mapping):
+        return {key: _encodable(one) for key, one in value.items()}
+    return [_encodable(one) for one in value] if isinstance(value, list) else value
 
 
 def _node(cell: Cell) -> NotebookNode:
+    """As ``nbformat.v4`` makes them, but checked once, all together."""
     import nbformat
 
-    make = nbformat.v4.new_code_cell if cell.type == "code" else nbformat.v4.new_markdown_cell
     metadata: dict[str, Any] = {
         "qualia_lab": {"section": cell.section, "hash": _digest(cell.source)}
     }
@@ -362,7 +385,9 @@ def _node(cell: Cell) -> NotebookNode:
         metadata["tags"] = list(cell.tags)
     if _HIDDEN in cell.tags:
         metadata["jupyter"] = {"source_hidden": True}
-    return make(source=cell.source, id=cell.id, metadata=metadata)
+    made: dict[str, Any] = {"execution_count": None, "outputs": []} if cell.type == "code" else {}
+    made |= {"id": cell.id, "cell_type": cell.type, "metadata": metadata, "source": cell.source}
+    return nbformat.from_dict(made)
 
 
 def is_edited(notebook: Mapping[str, Any]) -> bool:
