@@ -128,7 +128,8 @@ def _translated(error: Exception, uri: str, doing: str) -> QualiaError:
     ):
         return not_allowed(where, doing, said)
     if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
-        return NotFoundError(f"{doing} {where}: {said}")
+        hint = "Was it deleted meanwhile? See what there is: qualia-lab runs"
+        return NotFoundError(f"{doing} {where}: {said}", hint=hint)
     if code == "INVALID_PARAMETER_VALUE":
         return UsageError(f"{doing} {where}: {said}")
     if "readonly database" in str(error):

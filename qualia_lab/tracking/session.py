@@ -88,7 +88,7 @@ class Session:
         content = self._bytes(method, path, _MOST_BYTES, **request)
         try:
             found = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # nested past what Python follows
             shown = visible(content[:80].decode("utf-8", "replace"))
             raise ValueError(f"the answer is no JSON: {shown or 'it is empty'}") from error
         if not isinstance(found, dict):
