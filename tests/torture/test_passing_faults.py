@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import requests
 from commands import CREATE, Done, command, tree
 from faulty_proxy import Asked, Fault, Proxy, proxied
 from server_faults import CASES
-from server_operations import SECONDS, Data, put
+from server_operations import SECONDS, Data, ended, put
 from torture_table import Saw, size
 from warm_commands import Warm, warm
 
@@ -138,3 +139,37 @@ def test_a_fault_that_passes(lane: int, server: str, data: Data, tmp_path: Path,
         faults_met=faults,
         as_processes=processes,
     )
+
+
+def test_a_client_that_asks_once_and_writes_what_came_is_caught(
+    server: str, data: Data, tmp_path: Path, saw: Saw
+) -> None:
+    """The counter-proof: the same schedules and the same judge, of a client that takes an answer
+    that it can't read for an empty one."""
+    caught = 0
+    with proxied(server, lambda _: None) as proxy:
+        undisturbed = _trusting(proxy.url, data)
+        for number in range(20):
+            folder = tmp_path / f"{number}"
+            folder.mkdir()
+            plan = schedule(number)
+            proxy.rule = player = Player(plan)
+            (folder / "x.ipynb").write_bytes(_trusting(proxy.url, data))
+            done = Done(code=0, out="", err="")
+            try:
+                judged(done, plan, player.met, folder, undisturbed, proxy.url)
+            except AssertionError:
+                caught += 1
+    assert caught >= 10
+    saw(trusting_notebooks_caught=caught)
+
+
+def _trusting(url: str, data: Data) -> bytes:
+    """Three requests, each of them once, and a file made of whatever they gave."""
+    found = []
+    for path in ("version", "api/2.0/mlflow/experiments/search", "api/2.0/mlflow/runs/search"):
+        body = {"experiment_ids": [data.experiment_id], "max_results": 100}
+        # Each read has its timeout, and an answer that drips keeps all of them for ever.
+        end = ended(lambda: requests.post(f"{url}/{path}", json=body, timeout=1).text, 2)  # noqa: B023
+        found.append(end.result or "")
+    return "\n".join(found).encode()

@@ -40,19 +40,15 @@ class Warm:
 def warm(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Warm]:
     """A warm process; ``folder`` is for what its commands print."""
     folder.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
+    everything = {**environment(env), "PYTHONPATH": os.pathsep.join(one for one in sys.path if one)}
+    with subprocess.Popen(
         [sys.executable, __file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**environment(env), "PYTHONPATH": os.pathsep.join(one for one in sys.path if one)},
-    )
-    try:
+        env=everything,
+    ) as process:  # which ends when its input does
         yield Warm(process, folder)
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(timeout=30)
 
 
 def _child(job: Mapping[str, str]) -> None:
@@ -86,7 +82,8 @@ def _serve(jobs: IO[str]) -> None:
                 sys.stderr.flush()
                 os._exit(code)
         _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
