@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from qualia_lab import table_files, usage
 from qualia_lab.directions import Direction, direction, is_system
-from qualia_lab.errors import NotFoundError, QualiaError
+from qualia_lab.errors import NotFoundError, QualiaError, ServerError
 from qualia_lab.seeds import is_seed
 from qualia_lab.text import visible
 
@@ -531,8 +532,28 @@ class RunSet:
         """The files that a run logged, listed on first use."""
         listed: dict[str, ArtifactList] = self._cache.setdefault("artifacts", {})
         if run_id not in listed:
-            listed[run_id] = self.source.artifacts(run_id)
+            with self._not_again():
+                listed[run_id] = self.source.artifacts(run_id)
         return listed[run_id]
+
+    @contextmanager
+    def _not_again(self) -> Iterator[None]:
+        """A server that failed three times in a row is not asked for artifacts of these runs again.
+
+        Each time can take the whole deadline, and a notebook asks for those of every run.
+        """
+        failed: list[str] = self._cache.setdefault("failed", [])
+        if len(failed) >= _MOST_FAILURES:
+            raise ServerError(
+                f"not asked again after {len(failed)} failures: {failed[-1]}",
+                hint="To ask again, load the runs again.",
+            )
+        try:
+            yield
+        except ServerError as error:
+            failed.append(str(error))
+            raise
+        failed.clear()
 
     def listed(self, run_ids: Sequence[str]) -> Listed:
         """The artifacts of the first 50 of these runs; one request a run, one after the other."""
@@ -692,7 +713,8 @@ class RunSet:
         Raises:
             QualiaError: it is gone, larger than ``most_bytes``, or may not be read.
         """
-        return self.source.read_artifact(run_id, path, most_bytes)
+        with self._not_again():
+            return self.source.read_artifact(run_id, path, most_bytes)
 
 
 def _runs(count: int) -> str:

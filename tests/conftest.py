@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -77,18 +78,25 @@ def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator
     """A real tracking server on loopback with the demo runs in it. Add to it, change nothing."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(migrated, folder / "mlflow.db")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    try:
-        _wait_for(f"{url}/health", process, folder / "log")
+    with tracking_server(folder / "mlflow.db") as url:
         from qualia_lab.demo import create_demo_runs
 
         create_demo_runs(url, count=2)
+        yield url
+
+
+@contextmanager
+def tracking_server(store: Path, *, port: int = 0, workers: int = 1) -> Iterator[str]:
+    """A real tracking server of a database: its address; artifacts lie beside the database."""
+    port = port or free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", str(workers)]
+    command += ["--backend-store-uri", f"sqlite:///{store}"]
+    with (store.parent / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=store.parent, stdout=log, stderr=log)
+    try:
+        _wait_for(f"{url}/health", process, store.parent / "log")
         yield url
     finally:
         process.terminate()

@@ -21,7 +21,7 @@ import pytest
 from conftest import free_port
 from pandas.testing import assert_frame_equal
 from stores import T0, Run, curve, fill, run_id
-from test_tracking_servers import VERSION, Answer, Fake, said, serving
+from test_tracking_servers import Answer, Fake, said, serving
 
 from qualia_lab import ArtifactExplorer, RunSet, secrets
 from qualia_lab.errors import QualiaError, ServerError
@@ -587,14 +587,16 @@ def asked_for(fake: Fake) -> list[str]:
     return [name for path in paths for end, name in PLACES.items() if path.endswith(end)]
 
 
-def answering(**pages: Page | Sequence[Page] | None) -> Callable[[str, Page], Answer]:
+def answering(
+    *, version: str = "3.17.2", **pages: Page | Sequence[Page] | None
+) -> Callable[[str, Page], Answer]:
     """A server with the runs A and B of the experiment 1: what it answers a search with, page by
     page; None is 404, and what is not named is empty."""
 
     def route(path: str, sent: Page) -> Answer:
         place, _, query = path.partition("?")
         if place == "/version":
-            return VERSION
+            return Answer(body=version.encode())
         if place.endswith("/experiments/search"):
             return said(experiments=[{"experiment_id": "1", "name": "exp"}])
         if place.endswith("/runs/search"):
@@ -756,7 +758,10 @@ def test_a_server_is_not_asked_about_no_runs() -> None:
 
 def test_a_server_that_knows_no_logged_models_has_versions_all_the_same() -> None:
     answers = answering(
-        models=None, versions={"model_versions": [version(1)]}, registered=REGISTERED
+        version="2.22.0",
+        models=None,
+        versions={"model_versions": [version(1)]},
+        registered=REGISTERED,
     )
     with serving(answers) as fake:
         models = ArtifactExplorer(fake.url).load(Query()).models
@@ -777,7 +782,7 @@ def test_a_server_of_mlflow_2_is_asked_for_traces_as_it_knows_them() -> None:
         "tags": pairs(**{NAME: "answer"}),
     }
     older = [{"traces": [one]}, {"traces": [{**one, "request_id": "old-2"}]}]
-    with serving(answering(traces=None, older=older)) as fake:
+    with serving(answering(version="2.22.0", traces=None, older=older)) as fake:
         traces = ArtifactExplorer(fake.url).load(Query()).traces()
     assert cells(traces, "trace_id", "run_id", "name", "started", "session", "total_tokens") == [
         (f"old-{i}", A, "answer", at(T0), "monday", 5) for i in (1, 2)
@@ -786,8 +791,17 @@ def test_a_server_of_mlflow_2_is_asked_for_traces_as_it_knows_them() -> None:
 
 
 def test_a_server_older_than_traces_has_none() -> None:
-    with serving(answering(traces=None, older=None)) as fake:
+    with serving(answering(version="2.1.0", traces=None, older=None)) as fake:
         assert ArtifactExplorer(fake.url).load(Query()).traces().empty
+
+
+@pytest.mark.parametrize("what", ["traces", "spans", "models"])
+def test_a_server_of_mlflow_3_that_lacks_an_endpoint_is_no_older_server(what: str) -> None:
+    """A proxy that passes only some addresses on must not look as if nothing was logged."""
+    with serving(answering(traces=None, older=None, models=None)) as fake:
+        runs = ArtifactExplorer(fake.url).load(Query())
+        with pytest.raises(ServerError, match="404"):
+            runs.models if what == "models" else getattr(runs, what)()
 
 
 @pytest.mark.parametrize("what", ["traces", "models", "versions"])

@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 TERMINATED = 143
+_PRINTED_AT_ONCE = 1 << 20
 # How many metrics of a run stand beside it, in lists of runs.
 TELLING = 3
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -101,9 +102,19 @@ class Console:
 
     def result(self, text: str, record: dict[str, Any]) -> None:
         """The result, on stdout: the text, or the record with ``--json``."""
-        # ASCII only: an escape for what hides in a terminal would not be JSON's own.
-        line = json.dumps(_scrubbed(record), allow_nan=False) if self.as_json else text
-        print_to(sys.stdout, line)
+        print_to(sys.stdout, as_json(record) if self.as_json else text)
+
+    def stream(self, pieces: Iterable[str]) -> None:
+        """A result in pieces, on stdout, each as it comes; no secret may be in two of them."""
+        text: list[str] = []
+        size = 0
+        for piece in pieces:
+            text.append(piece)
+            size += len(piece)
+            if size > _PRINTED_AT_ONCE:
+                print_to(sys.stdout, "".join(text), end="")
+                text, size = [], 0
+        print_to(sys.stdout, "".join(text), end="")
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
@@ -213,6 +224,12 @@ def may_ask(no_input: bool) -> bool:
 
 def _is_terminal(stream: Any) -> bool:
     return stream is not None and bool(stream.isatty())
+
+
+def as_json(record: Mapping[str, Any]) -> str:
+    """A record as JSON, without secrets, and in ASCII only: an escape for what hides in a terminal
+    would not be JSON's own."""
+    return json.dumps(_scrubbed(record), allow_nan=False)
 
 
 def _scrubbed(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from qualia_lab.cli.console import TELLING, glyphs
+from qualia_lab.cli.console import TELLING, as_json, glyphs
 from qualia_lab.cli.options import Configured, Talk, Which, takes
 from qualia_lab.cli.tables import Column, Table, took
 
@@ -28,6 +29,8 @@ qualia-lab runs --where 'params.lr > 0.01' --format csv > chosen.csv
 qualia-lab runs --best val_loss --top 3 --format ids | create-observation-notebook --run -
 """
 
+# Runs that are taken out of their frames together: one by one costs a hundred times as much.
+_AT_ONCE = 500
 _ABOUT = ("name", "experiment", "status", "started", "ended", "parent", "user")
 
 Format = Literal["table", "csv", "json", "ids"]
@@ -55,23 +58,21 @@ def runs(
     known = ("table", "csv", "json", "ids")
     if format_ not in known:
         raise UsageError(f"no format {visible(format_, 60)}", hint=known_list(format_, known))
-    as_json = talk.as_json or format_ == "json"
+    is_json = talk.as_json or format_ == "json"
     settings = configured.settings()
-    out = replace(talk, as_json=as_json).console(settings)
+    out = replace(talk, as_json=is_json).console(settings)
     which = configured.which(which, settings)
     chosen = picked(which, out)
     found, of_runs = chosen.runs, chosen.of_runs
     for line in found.coverage.warnings:
         out.warn(line)
-    record: dict[str, Any] = {}
-    text = ""
-    if as_json:
-        record = {"of_runs": of_runs, "runs": list(_records(found))}
-    elif format_ == "ids":
-        text = "\n".join(found.runs.index)
+    if is_json:
+        out.stream(_json(found, of_runs))
+    elif format_ == "csv":
+        out.stream(_csv(found))
     else:
-        text = _csv(found) if format_ == "csv" else _table(found, which)
-    out.result(text, record)
+        text = "\n".join(found.runs.index) if format_ == "ids" else _table(found, which)
+        out.result(text, {})
     if of_runs is not None and len(found) < of_runs:
         out.say(f"{len(found):,} of {of_runs:,} runs")
 
@@ -92,15 +93,28 @@ def _table(found: RunSet, which: Which) -> str:
         ),
     ]
     marks = glyphs(sys.stdout).marks
-    rows = []
-    last: Any = found.metrics.loc
-    logged: Any = found.logged.loc
-    for run_id, run in found.runs.iterrows():
-        seconds = took(run["duration"].total_seconds())
-        started = "" if run["started"] != run["started"] else f"{run['started']:%Y-%m-%d %H:%M}"
-        values = [f"{last[run_id, one]:.4g}" if logged[run_id, one] else "" for one in metrics]
-        mark = marks.get(run["status"], "?")
-        rows.append([mark, str(run_id)[:8], visible(run["name"], 40), started, seconds, *values])
+    runs = found.runs
+    starts, ends = (runs[one].tolist() for one in ("started", "duration"))
+    texts = [
+        [
+            f"{value:.4g}" if here else ""
+            for value, here in zip(found.metrics[one], found.logged[one], strict=True)
+        ]
+        for one in metrics
+    ]
+    rows = [
+        [
+            marks.get(status, "?"),
+            str(run_id)[:8],
+            visible(name, 40),
+            "" if start != start else f"{start:%Y-%m-%d %H:%M}",
+            took(seconds.total_seconds()),
+            *values,
+        ]
+        for run_id, status, name, start, seconds, *values in zip(
+            runs.index, runs["status"], runs["name"], starts, ends, *texts, strict=True
+        )
+    ]
     table = Table(columns, rows)
     widths = table.widths()
     return "\n".join(table.line(row, widths) for row in (table.header, *rows))
@@ -108,18 +122,39 @@ def _table(found: RunSet, which: Which) -> str:
 
 def _records(found: RunSet) -> Iterator[dict[str, Any]]:
     """Each run with all that it logged. JSON has no NaN and no infinity: they are texts."""
-    frames: dict[str, Any] = {"params": found.params, "metrics": found.metrics, "tags": found.tags}
-    logged: Any = found.logged
-    for run_id, run in found.runs.iterrows():
-        about = {name: _plain(run[name]) if run[name] == run[name] else None for name in _ABOUT}
-        record: dict[str, Any] = {"run_id": run_id, **about}
-        took = run["duration"]
-        record["duration"] = None if took != took else took.total_seconds()
-        for what, frame in frames.items():
-            row: Any = frame.loc[run_id]
-            here: Any = logged.loc[run_id] if what == "metrics" else row.notna()
-            record[what] = {str(key): _plain(value) for key, value in row[here].items()}
+    for start in range(0, len(found), _AT_ONCE):
+        yield from _some_records(found, slice(start, start + _AT_ONCE))
+
+
+def _some_records(found: RunSet, rows: slice) -> Iterator[dict[str, Any]]:
+    runs = found.runs.iloc[rows]
+    about = {name: runs[name].tolist() for name in _ABOUT}
+    frames = {"params": found.params, "metrics": found.metrics, "tags": found.tags}
+    logged: dict[str, list[tuple[str, list[Any], list[bool]]]] = {}
+    for what, frame in frames.items():
+        part = frame.iloc[rows]
+        here = found.logged.iloc[rows] if what == "metrics" else part.notna()
+        logged[what] = [(str(one), part[one].tolist(), here[one].tolist()) for one in part.columns]
+    for place, (run_id, time) in enumerate(runs["duration"].items()):
+        record: dict[str, Any] = {"run_id": run_id}
+        for name, values in about.items():
+            value = values[place]
+            record[name] = _plain(value) if value == value else None
+        record["duration"] = None if time != time else time.total_seconds()
+        for what, columns in logged.items():
+            record[what] = {
+                key: _plain(values[place]) for key, values, here in columns if here[place]
+            }
         yield record
+
+
+def _json(found: RunSet, of_runs: int | None) -> Iterator[str]:
+    """One JSON object, in pieces: all of it in memory takes many times what the runs do."""
+    before = f'{{"of_runs": {json.dumps(of_runs)}, "runs": ['
+    for record in _records(found):
+        yield before + as_json(record)
+        before = ", "
+    yield ("" if len(found) else before) + "]}\n"
 
 
 def _plain(value: Any) -> Any:
@@ -131,7 +166,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _csv(found: RunSet) -> str:
+def _csv(found: RunSet) -> Iterator[str]:
     """A row a run; params, metrics and tags behind their group's name and a dot."""
     frames = {"params": found.params, "metrics": found.metrics, "tags": found.tags}
     keys = [(what, str(key)) for what, frame in frames.items() for key in frame.columns]
@@ -142,4 +177,7 @@ def _csv(found: RunSet) -> str:
     for record in _records(found):
         row = [record[name] for name in about] + [record[what].get(key) for what, key in keys]
         writer.writerow(["" if value is None else value for value in row])
-    return stream.getvalue().rstrip("\n")
+        yield stream.getvalue()
+        stream.seek(0)
+        stream.truncate()
+    yield stream.getvalue()

@@ -21,6 +21,10 @@ from qualia_lab.model import Artifact, ArtifactList
 from qualia_lab.text import visible, whole
 from qualia_lab.tracking import uris
 
+# Gives what lists and reads what is not on this machine, as MLflow's client does. It is called only
+# for that.
+Files = Callable[[], Any]
+
 _MOST_FILES = 2000
 _MOST_FOLDERS = 200
 _DEEPEST = 20
@@ -29,9 +33,7 @@ _DEEPEST = 20
 _REMOTE_SCHEMES = {"s3", "gs", "wasb", "wasbs", "abfs", "abfss", "r2", "dbfs"}
 
 
-def listing(
-    client: Callable[[], Any], tracking_uri: str, artifact_uri: str, run_id: str
-) -> ArtifactList:
+def listing(client: Files, tracking_uri: str, artifact_uri: str, run_id: str) -> ArtifactList:
     """The files of a run, sorted by path; what can't be listed is said in ``problem``."""
     problem = _refused(tracking_uri, artifact_uri)
     if problem:
@@ -69,14 +71,14 @@ class _Found:
 
 
 def content(
-    client: Callable[[], Any],
+    client: Files,
     tracking_uri: str,
     artifact_uri: str,
     run_id: str,
     path: str,
     most_bytes: int,
 ) -> bytes:
-    """The bytes of one file of a run. ``client`` is called only for what is not on this machine.
+    """The bytes of one file of a run.
 
     Raises:
         NotAllowedError: a path or a store that may not be read.

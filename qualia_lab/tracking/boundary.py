@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -39,6 +40,7 @@ _PACKAGES = {
 _ANSWER_SECONDS = 30.0
 TIMEOUT_VARIABLE = "QUALIA_TIMEOUT"
 _START_SERVER = "Is it running? Check the address, or start one: mlflow server --port 5000"
+_TIMEOUT_HINT = "Is the server busy? Try again later, or wait longer for an answer: --timeout 120"
 
 
 def answer_seconds() -> float:
@@ -126,7 +128,8 @@ def _translated(error: Exception, uri: str, doing: str) -> QualiaError:
     ):
         return not_allowed(where, doing, said)
     if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
-        return NotFoundError(f"{doing} {where}: {said}")
+        hint = "Was it deleted meanwhile? See what there is: qualia-lab runs"
+        return NotFoundError(f"{doing} {where}: {said}", hint=hint)
     if code == "INVALID_PARAMETER_VALUE":
         return UsageError(f"{doing} {where}: {said}")
     if "readonly database" in str(error):
@@ -140,11 +143,26 @@ def _translated(error: Exception, uri: str, doing: str) -> QualiaError:
             hint=f"Back it up, then: mlflow db upgrade {where}",
         )
     if uris.store_type(uri) == "http":
-        return ServerError(f"{doing} {where} failed: {said}", hint=_START_SERVER)
+        return ServerError(f"{doing} {where} failed: {said}", hint=_next_step(error, status))
     return ServerError(
         f"{doing} {where} failed: {said}",
         hint="Check that the store is an MLflow database that this person may read.",
     )
+
+
+def _next_step(error: Exception, status: int | None) -> str:
+    """What to do about a server that failed, by what it did."""
+    if status == 404:
+        return "Is the base path right? Or the server is older, or a proxy does not pass this on."
+    if status is not None and 300 <= status < 400:
+        return "Check the address; a proxy or login page may stand in between."
+    if status is not None:
+        return "The server or a proxy is failing or overloaded: try again later, or see its log."
+    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+        return _TIMEOUT_HINT
+    if type(error) is ValueError or isinstance(error, json.JSONDecodeError | UnicodeError):
+        return "Check the address; a proxy or login page may stand in between."
+    return _START_SERVER
 
 
 def not_allowed(where: str, doing: str, said: str) -> NotAllowedError:
@@ -172,5 +190,9 @@ def _first_line(error: Exception) -> str:
     # requests wraps what the system said, "[Errno 111] Connection refused", four times over.
     found = re.search(r"\[Errno -?\d+\] ([^'\")]+)", text)
     if found and "HTTPConnection" in text:
+        text = found[1]
+    # And "('Connection aborted.', ConnectionResetError(104, 'Connection reset by peer'))".
+    found = re.match(r"\('[^']*', \w+\((?:\d+, )?'([^']+)'\)\)$", text)
+    if found:
         text = found[1]
     return visible(text.splitlines()[0], 300)

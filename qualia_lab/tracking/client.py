@@ -6,7 +6,6 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,8 @@ from qualia_lab.tracking import (
     traces,
     uris,
 )
+from qualia_lab.tracking.artifacts import Files
+from qualia_lab.tracking.patience import Bounded, each
 from qualia_lab.tracking.reader import Columns, Progress, unseen
 from qualia_lab.tracking.traces import Traced
 
@@ -69,7 +70,9 @@ class ClientReader:
             warnings.simplefilter("ignore")
             from mlflow import MlflowClient
         with boundary.translate(self.tracking_uri, "Opening"):
-            return MlflowClient(tracking_uri=full)
+            client = MlflowClient(tracking_uri=full)
+            is_server = uris.store_type(self.tracking_uri) == "http"
+            return Bounded(client, boundary.answer_seconds) if is_server else client
 
     def experiments(self, *, deleted: bool) -> list[Experiment]:
         """As ``Reader.experiments``."""
@@ -132,8 +135,7 @@ class ClientReader:
             if uris.store_type(self.tracking_uri) != "http":
                 rows = [point for pair in pairs for point in points(pair)]
             else:
-                with ThreadPoolExecutor(_THREADS) as pool:
-                    rows = [point for each in pool.map(points, pairs) for point in each]
+                rows = [point for found in each(points, pairs, _THREADS) for point in found]
         return reader.table(reader.POINTS, rows)
 
     def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pa.Table:
@@ -200,16 +202,27 @@ class ClientReader:
         """As ``model.Source.read_artifact``."""
         return self.artifact_at(self._artifact_uri(run_id), run_id, path, most_bytes)
 
-    def artifacts_at(self, artifact_uri: str, run_id: str) -> ArtifactList:
-        """The files of a run whose artifacts are known to lie there."""
+    def artifacts_at(
+        self, artifact_uri: str, run_id: str, files: Files | None = None
+    ) -> ArtifactList:
+        """The files of a run whose artifacts are known to lie there; ``files`` lists them."""
         with boundary.translate(self.tracking_uri, "Listing artifacts of"):
-            return artifacts.listing(lambda: self._client, self.tracking_uri, artifact_uri, run_id)
+            files = files or (lambda: self._client)
+            return artifacts.listing(files, self.tracking_uri, artifact_uri, run_id)
 
-    def artifact_at(self, artifact_uri: str, run_id: str, path: str, most_bytes: int) -> bytes:
-        """One file of a run whose artifacts are known to lie there."""
+    def artifact_at(
+        self,
+        artifact_uri: str,
+        run_id: str,
+        path: str,
+        most_bytes: int,
+        files: Files | None = None,
+    ) -> bytes:
+        """One file of a run whose artifacts are known to lie there; ``files`` reads it."""
         with boundary.translate(self.tracking_uri, f"Reading {visible(path, 100)} from"):
+            files = files or (lambda: self._client)
             return artifacts.content(
-                lambda: self._client, self.tracking_uri, artifact_uri, run_id, path, most_bytes
+                files, self.tracking_uri, artifact_uri, run_id, path, most_bytes
             )
 
     def _artifact_uri(self, run_id: str) -> str:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from qualia_lab.tracking import uris
+from qualia_lab.tracking import reader, uris
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,6 +61,7 @@ class SqliteFile:
     def fetch(self, statement: Select[Any], schema: pa.Schema) -> pa.Table:
         """As ``Database.fetch``."""
         import adbc_driver_manager as adbc
+        import pyarrow as pa
         from adbc_driver_sqlite import dbapi
         from sqlalchemy.dialects import sqlite
 
@@ -73,10 +74,11 @@ class SqliteFile:
                 cursor.execute(f"PRAGMA busy_timeout = {_LOCK_SECONDS * 1000}")
                 cursor.adbc_statement.set_options(**_BATCH)
                 cursor.execute(text)
-                table: pa.Table = cursor.fetch_arrow_table()
-                found = table.rename_columns(schema.names).cast(schema)
-                found.validate(full=True)  # SQLite holds any bytes as text
-                return found
+                # A reader of its own: it ends before the cursor, which it asks.
+                with cursor.fetch_record_batch() as batches:
+                    parts = [_part(batch, schema) for batch in batches]
+                found = pa.concat_tables(parts) if parts else schema.empty_table()
+                return found.unify_dictionaries()
         except (adbc.Error, ValueError, NotImplementedError):  # Arrow's own errors are the latter
             return _table(self._rows(text), schema)
 
@@ -123,6 +125,38 @@ class Server:
         return sa.create_engine(self._uri, poolclass=sa.NullPool)
 
 
+def _part(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
+    """A batch with the wanted names and types."""
+    import pyarrow as pa
+
+    part = pa.Table.from_batches([batch]).rename_columns(schema.names)
+    for place, field in enumerate(schema):
+        if pa.types.is_dictionary(field.type):
+            # Through text: what Arrow took for another type is still a name.
+            text = part.column(place).cast(pa.string())
+            text.validate(full=True)
+            part = part.set_column(place, field.name, text.dictionary_encode())
+    found = part.cast(schema)
+    found.validate(full=True)  # SQLite holds any bytes as text
+    if not any(pa.types.is_dictionary(one.type) for one in schema):
+        return found
+    # The driver frees a batch as a whole: what is kept beside repeated text must be a copy.
+    kept = [
+        one
+        if pa.types.is_dictionary(one.type)
+        else pa.concat_arrays([*one.chunks, one.chunk(0)[:0]])
+        for one in found.columns
+    ]
+    return pa.table(kept, schema=schema)
+
+
+def _copied(column: pa.ChunkedArray) -> pa.Array:
+    import pyarrow as pa
+
+    (values,) = column.chunks
+    return pa.concat_arrays([values, values[:0]])
+
+
 def _text(statement: Select[Any], dialect: Any) -> str:
     return str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
@@ -132,10 +166,10 @@ def _table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
 
     values = list(zip(*rows, strict=True)) or [()] * len(schema)
     arrays = [
-        pa.array(_as_text(one) if pa.types.is_string(field.type) else one, field.type)
+        pa.array(_as_text(one)) if reader.is_text(field.type) else pa.array(one, field.type)
         for one, field in zip(values, schema, strict=True)
     ]
-    return pa.table(arrays, schema=schema)
+    return pa.table(arrays, names=schema.names).cast(schema)
 
 
 def _as_text(values: Sequence[Any]) -> list[str | None]:

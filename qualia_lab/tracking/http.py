@@ -6,8 +6,7 @@ It does not import MLflow: the answers are JSON, and become columns without an o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -18,10 +17,13 @@ from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo
 from qualia_lab.text import visible, whole
 from qualia_lab.tracking import answers, boundary, models, reader, spans, traces
 from qualia_lab.tracking.answers import Json
+from qualia_lab.tracking.artifacts import Files
 from qualia_lab.tracking.client import IDS_A_QUERY, ClientReader, filters, id_lists
 from qualia_lab.tracking.models import Logged, Version
+from qualia_lab.tracking.patience import RefusedError, each
 from qualia_lab.tracking.reader import Columns, Progress, unseen
-from qualia_lab.tracking.session import RefusedError, Session
+from qualia_lab.tracking.served import Served
+from qualia_lab.tracking.session import Session
 from qualia_lab.tracking.traces import Traced
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class HttpReader:
     """Reads a tracking server through its REST API.
 
     Args:
-        client: of the same server; it reads artifacts, which may lie in any store MLflow knows.
+        client: of the same server; it reads artifacts that the server does not serve itself.
     """
 
     def __init__(self, client: ClientReader) -> None:
@@ -123,7 +125,7 @@ class HttpReader:
             for start in range(0, len(run_ids), _BULK_RUNS)
         ]
         with _asking(self._uri, "Reading metric histories of"):
-            points = self._parallel(lambda one: self._bulk(*one), asked)
+            points = each(lambda one: self._bulk(*one), asked, _THREADS)
             return reader.table(reader.POINTS, [point for part in points for point in part])
 
     def models(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> pa.Table:
@@ -140,7 +142,7 @@ class HttpReader:
                     for one in page.get("model_versions", [])
                 ]
             names = list(dict.fromkeys(one.registered for one in versions))
-            aliases = [pair for pairs in self._parallel(self._aliases, names) for pair in pairs]
+            aliases = [pair for pairs in each(self._aliases, names, _THREADS) for pair in pairs]
             return models.joined(logged, versions, aliases)
 
     def traces(self, experiment_ids: Sequence[str]) -> Traced:
@@ -151,7 +153,7 @@ class HttpReader:
                 for one in self._trace_infos(experiment_ids):
                     found.add_json(one)
             except RefusedError as refused:
-                if refused.status != 404:
+                if not self._is_older(refused):
                     raise
                 return self._older_traces(experiment_ids)
             return found.tables()
@@ -176,10 +178,14 @@ class HttpReader:
         try:
             self._session.get("api/2.0/mlflow/traces", asked)
         except RefusedError as refused:
-            if refused.status != 404:
+            if not refused.lacks_endpoint:
                 raise
             return traces.Gathered().tables()
         return self._client.traces(experiment_ids)
+
+    def _is_older(self, refused: RefusedError) -> bool:
+        """Whether an endpoint of MLflow 3 is absent because the server is older than that."""
+        return refused.lacks_endpoint and not self._session.is_mlflow_3
 
     def spans(self, experiment_ids: Sequence[str]) -> pa.Table:
         """As ``Reader.spans``."""
@@ -189,9 +195,9 @@ class HttpReader:
                 batches = [
                     ids[start : start + _SPANS_PAGE] for start in range(0, len(ids), _SPANS_PAGE)
                 ]
-                parts = self._parallel(self._spans_of, batches)
+                parts = each(self._spans_of, batches, _THREADS)
             except RefusedError as refused:
-                if refused.status != 404:
+                if not self._is_older(refused):
                     raise
                 return self._client.spans(experiment_ids)
             return spans.together(parts)
@@ -215,7 +221,7 @@ class HttpReader:
                 for one in page.get("models", [])
             ]
         except RefusedError as refused:
-            if refused.status != 404:
+            if not self._is_older(refused):
                 raise
             return []  # older than MLflow 3, which has none
 
@@ -232,11 +238,22 @@ class HttpReader:
 
     def artifacts(self, run_id: str) -> ArtifactList:
         """As ``model.Source.artifacts``."""
-        return self._client.artifacts_at(self._artifact_uri(run_id), run_id)
+        where = self._artifact_uri(run_id)
+        with _asking(self._uri, "Listing artifacts of"):
+            return self._client.artifacts_at(where, run_id, self._files(where))
 
     def read_artifact(self, run_id: str, path: str, most_bytes: int) -> bytes:
         """As ``model.Source.read_artifact``."""
-        return self._client.artifact_at(self._artifact_uri(run_id), run_id, path, most_bytes)
+        where = self._artifact_uri(run_id)
+        files = self._files(where, most_bytes)
+        with _asking(self._uri, f"Reading {visible(path, 100)} from"):
+            return self._client.artifact_at(where, run_id, path, most_bytes, files)
+
+    def _files(self, artifact_uri: str, most_bytes: int = 0) -> Files | None:
+        """What lists and reads the artifacts that the server itself serves."""
+        if not artifact_uri.lower().startswith("mlflow-artifacts:"):
+            return None
+        return lambda: Served(self._session, artifact_uri, most_bytes)
 
     def _artifact_uri(self, run_id: str) -> str:
         if run_id not in self._artifact_uris:
@@ -281,7 +298,7 @@ class HttpReader:
             tally.add(found, 1 / len(clauses))
             return found
 
-        parts = self._parallel(read, clauses)
+        parts = each(read, clauses, _THREADS)
         found = [run for part in parts for run in part]
         return found if query.order_by else sorted(found, key=answers.newest_first)
 
@@ -321,7 +338,7 @@ class HttpReader:
             tally.add([], (left - since) / whole)
             return found
 
-        for part in self._parallel(read, stretches):
+        for part in each(read, stretches, _THREADS):
             runs += part
         return sorted(runs, key=answers.newest_first)
 
@@ -368,7 +385,7 @@ class HttpReader:
             asked.append(("max_results", str(_BULK_POINTS)))
             found = self._session.get(_BULK, asked, fresh=True)
         except RefusedError as refused:
-            if refused.status != 404:
+            if not refused.lacks_endpoint:
                 raise
             self._has_bulk = False
             return self._bulk(run_ids, metric)
@@ -390,16 +407,6 @@ class HttpReader:
             for page in self._get_pages("api/2.0/mlflow/metrics/get-history", asked)
             for one in page.get("metrics", [])
         ]
-
-    def _parallel(self, function: Callable[[_A], _B], items: Sequence[_A]) -> list[_B]:
-        if len(items) < 2:
-            return [function(item) for item in items]
-        pool = ThreadPoolExecutor(min(_THREADS, len(items)))
-        try:
-            return list(pool.map(function, items))
-        finally:
-            # After Ctrl-C nobody waits for answers that are on their way.
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Tally:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
-from typing import Any
 
 from qualia_lab.errors import ServerError
 from qualia_lab.text import visible
-from qualia_lab.tracking import boundary
+from qualia_lab.tracking import boundary, patience
 
-_CONNECT_SECONDS = 2.5
 _MOST_BYTES = 200
 
 
@@ -29,44 +26,36 @@ def probe(uri: str) -> str:
     from qualia_lab.tracking import session  # which probes before it asks anything
     from qualia_lab.tracking.uris import without_password
 
-    where = without_password(uri)
-    with (
-        boundary.translate(where, "Connecting to"),
-        requests.get(
+    def once(left: patience.Left) -> tuple[int, bytes]:
+        with requests.get(
             uri.rstrip("/") + "/version",
-            timeout=(_CONNECT_SECONDS, boundary.read_seconds()),
+            timeout=left.timeouts(boundary.read_seconds()),
             stream=True,  # a version is short; whatever else answers may never end
             auth=session.login(),
             headers=session.headers(),
             verify=session.verify(),
             cert=os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH"),
-        ) as answer,
-    ):
-        body = _beginning(answer, boundary.read_seconds())
+        ) as answer:
+            content = session.beginning(answer, _MOST_BYTES, left)
+        if answer.status_code >= 500 or answer.status_code in (408, 429):
+            raise patience.RefusedError(answer.status_code, content, answer.headers)
+        return answer.status_code, content
+
+    where = without_password(uri)
+    with boundary.translate(where, "Connecting to"):
+        status, content = patience.retried(once, boundary.read_seconds(), there=False)
+    body = content.decode("utf-8", "replace").strip()
     shown = visible(body, 80)
-    if answer.status_code in (401, 403):
-        raise boundary.not_allowed(visible(where, 200), "Reading", f"{answer.status_code} {shown}")
-    if answer.status_code == 404:
+    if status in (401, 403):
+        raise boundary.not_allowed(visible(where, 200), "Reading", f"{status} {shown}")
+    if status == 404:
         raise ServerError(
             f"{visible(where, 200)} answers, but not as an MLflow server (404 for /version)",
             hint="Is the base path right? Servers older than MLflow 1.30 are not supported.",
         )
-    if answer.status_code != 200 or not body[:1].isdigit():
+    if status != 200 or not body[:1].isdigit():
         raise ServerError(
-            f"{visible(where, 200)} is no MLflow server: it answered {answer.status_code} {shown}",
+            f"{visible(where, 200)} is no MLflow server: it answered {status} {shown}",
             hint="Check the address; a proxy or login page may stand in between.",
         )
     return shown
-
-
-def _beginning(answer: Any, seconds: float) -> str:
-    """What an answer begins with; byte by byte, since a timeout alone never ends a trickle."""
-    deadline = time.monotonic() + seconds
-    content = bytearray()
-    for byte in answer.iter_content(1):
-        content += byte
-        if len(content) == _MOST_BYTES:
-            break
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"it did not finish a short answer within {seconds:g} s")
-    return content.decode("utf-8", "replace").strip()

@@ -15,13 +15,16 @@ from qualia_lab.model import ArtifactList, Experiment, Query, RunInfo
 from qualia_lab.text import visible, whole
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
     from qualia_lab.tracking.traces import Traced
 
 _A = TypeVar("_A")
 
-# Columns and their Arrow types. Times are ms since the epoch.
+# Columns and their Arrow types. Times are ms since the epoch. "repeated" is text of which there are
+# few, in many rows: each is held once (an Arrow dictionary), or 100,000 runs would hold their ids
+# 45 times, which alone takes 160 MB.
 RUNS = {
     "run_id": "string",
     "name": "string",
@@ -32,8 +35,8 @@ RUNS = {
     "user": "string",
     "artifact_uri": "string",
 }
-TEXTS = {"run_id": "string", "key": "string", "value": "string"}
-NUMBERS = {"run_id": "string", "key": "string", "value": "float64"}
+TEXTS = {"run_id": "repeated", "key": "repeated", "value": "string"}
+NUMBERS = {"run_id": "repeated", "key": "repeated", "value": "float64"}
 DATASETS = {
     "run_id": "string",
     "name": "string",
@@ -118,7 +121,33 @@ def schema(columns: Mapping[str, str]) -> pa.Schema:
     """The Arrow schema of one of the tables above."""
     import pyarrow as pa
 
-    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
+    repeated = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema(
+        [
+            (name, repeated if kind == "repeated" else pa.type_for_alias(kind))
+            for name, kind in columns.items()
+        ]
+    )
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of that type holds text, repeated or not."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_dictionary(kind))
+
+
+def coded(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """A column of text without gaps as codes, and what each code means; a text may have several."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    parts = column.unify_dictionaries().chunks
+    if not parts:
+        return np.zeros(0, np.int32), pa.array([], pa.string())
+    return np.concatenate([one.indices.to_numpy() for one in parts]), parts[0].dictionary
 
 
 def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> pa.Table:
@@ -128,7 +157,7 @@ def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> pa.Table
     values = list(zip(*rows, strict=True)) or [()] * len(columns)
     arrays = [
         pa.array([None if one is None else whole(str(one)) for one in column])
-        if kind == "string"
+        if kind in ("string", "repeated")
         else pa.array(column, kind)
         for column, kind in zip(values, columns.values(), strict=True)
     ]

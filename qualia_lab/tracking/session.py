@@ -5,21 +5,18 @@ from __future__ import annotations
 import configparser
 import json
 import os
-import random
-import time
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from qualia_lab.text import visible
-from qualia_lab.tracking import boundary, probe
+from qualia_lab.tracking import boundary, patience, probe
 
-_CONNECT_SECONDS = 2.5
-_RETRIES = 2
-_PAUSE_SECONDS = 0.5
 _CONNECTIONS = 8
-_PASSING = (429, 500, 502, 503, 504)
+# No page of MLflow's comes near; an answer without end must not fill the memory in time.
+_MOST_BYTES = 500_000_000
 
 
 def cannot_serve() -> str:
@@ -31,27 +28,6 @@ def cannot_serve() -> str:
     return ""
 
 
-class RefusedError(ValueError):
-    """The server answered with a status that is not 200; its own code and words are kept."""
-
-    def __init__(self, status: int, content: bytes) -> None:
-        self.status = status
-        self.error_code = ""
-        said = content[:120].decode("utf-8", "replace").strip()
-        try:
-            answer = json.loads(content)
-            self.error_code, said = str(answer["error_code"]), str(answer["message"])
-        except (ValueError, KeyError, TypeError):
-            pass
-        if 300 <= status < 400:
-            said = "it redirects; use the address that it redirects to"
-        super().__init__(f"{status} {said}".strip())
-
-    def get_http_status_code(self) -> int:
-        """As MLflow's own exceptions name it."""
-        return self.status
-
-
 class Session:
     """A pooled session with one tracking server.
 
@@ -59,7 +35,8 @@ class Session:
         full_uri: with its password, when it has one.
 
     Its methods raise ``RefusedError``, ``ValueError`` for an answer that is none, and what requests
-    raises; callers turn them into errors of this project (``boundary.translate``).
+    raises; callers turn them into errors of this project (``boundary.translate``). Each answer has
+    ``boundary.answer_seconds``, retries included.
     """
 
     def __init__(self, full_uri: str) -> None:
@@ -81,12 +58,19 @@ class Session:
         about = {"headers": {"Connection": "close"}} if fresh else {}
         return self._ask("GET", path, params=list(query), **about)
 
+    @property
+    def is_mlflow_3(self) -> bool:
+        """Whether the server said that it is MLflow 3 or later. Ask it for something first."""
+        major = re.match(r"\d{1,9}", self._version)
+        return major is not None and int(major[0]) >= 3
+
     @cached_property
     def _session(self) -> Any:
         import requests
         from requests.adapters import HTTPAdapter
 
-        probe.probe(self._full_uri)
+        # Before 3, MLflow has neither logged models nor the traces of today.
+        self._version = probe.probe(self._full_uri)
         session = requests.Session()
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
@@ -96,48 +80,50 @@ class Session:
         session.cert = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH")
         return session
 
+    def content(self, path: str, most_bytes: int) -> bytes:
+        """The bytes that the server answers with; past ``most_bytes`` a ``ValueError``."""
+        return self._bytes("GET", path, most_bytes)
+
     def _ask(self, method: str, path: str, **request: Any) -> Mapping[str, Any]:
-        """One answer, asked for again when a passing fault came instead: asking changes nothing."""
-        import requests
-
-        deadline = time.monotonic() + boundary.answer_seconds()
-        retries = int(os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _RETRIES))
-        for left in range(retries, -1, -1):
-            try:
-                return self._once(method, path, deadline, **request)
-            except (requests.ConnectionError, RefusedError) as fault:
-                passing = not isinstance(fault, RefusedError) or fault.status in _PASSING
-                pause = _PAUSE_SECONDS * 2 ** (retries - left) * random.uniform(0.7, 1.3)  # noqa: S311
-                if not left or not passing or time.monotonic() + pause > deadline:
-                    raise
-                time.sleep(pause)
-        raise AssertionError("the last try returns or raises")
-
-    def _once(self, method: str, path: str, deadline: float, **request: Any) -> Mapping[str, Any]:
-        with self._session.request(
-            method,
-            f"{self._full_uri}/{path}",
-            timeout=(_CONNECT_SECONDS, boundary.read_seconds()),
-            allow_redirects=False,  # a redirected POST would come as a GET, to wherever
-            stream=True,
-            **request,
-        ) as answer:
-            content = bytearray()
-            for part in answer.iter_content(1 << 16):
-                content += part
-                # A read timeout alone never ends on a server that drips.
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"no whole answer within {boundary.answer_seconds():g} s")
-        if answer.status_code != 200:
-            raise RefusedError(answer.status_code, bytes(content))
+        content = self._bytes(method, path, _MOST_BYTES, **request)
         try:
             found = json.loads(content)
-        except ValueError as error:
-            shown = visible(bytes(content[:80]).decode("utf-8", "replace"))
-            raise ValueError(f"the answer is no JSON: {shown}") from error
+        except (ValueError, RecursionError) as error:  # nested past what Python follows
+            shown = visible(content[:80].decode("utf-8", "replace"))
+            raise ValueError(f"the answer is no JSON: {shown or 'it is empty'}") from error
         if not isinstance(found, dict):
             raise ValueError("the answer is no JSON object")
         return found
+
+    def _bytes(self, method: str, path: str, most_bytes: int, **request: Any) -> bytes:
+        def once(left: patience.Left) -> bytes:
+            with self._session.request(
+                method,
+                f"{self._full_uri}/{path}",
+                timeout=left.timeouts(boundary.read_seconds()),
+                allow_redirects=False,  # a redirected POST would come as a GET, to wherever
+                stream=True,
+                **request,
+            ) as answer:
+                content = beginning(answer, most_bytes + 1, left)
+            if answer.status_code != 200:
+                raise patience.RefusedError(answer.status_code, content, answer.headers)
+            if len(content) > most_bytes:
+                raise ValueError(f"the answer has more than {most_bytes:,} bytes")
+            return content
+
+        return patience.retried(once, boundary.answer_seconds())
+
+
+def beginning(answer: Any, most_bytes: int, left: patience.Left) -> bytes:
+    """What a streamed answer begins with; a server that goes on for ever is not waited for."""
+    content = bytearray()
+    for part in answer.iter_content(1 << 16):
+        content += part
+        if len(content) >= most_bytes:
+            break
+        left.check()
+    return bytes(content[:most_bytes])
 
 
 def login() -> tuple[str, str] | None:

@@ -311,8 +311,10 @@ def _named(runs: pa.Table, tags: pa.Table) -> pa.Table:
     """Runs without a name take it from their tag, as MLflow does; no user is no user."""
     import pyarrow.compute as pc
 
-    named = tags.filter(pc.equal(tags["key"], _RUN_NAME))
-    place = pc.index_in(runs["run_id"], value_set=named["run_id"].combine_chunks())
+    codes, keys = reader.coded(tags["key"])
+    named = tags.take(pc.indices_nonzero(pc.equal(keys, _RUN_NAME).to_numpy(False)[codes]))
+    ids = named["run_id"].cast(runs["run_id"].type).combine_chunks()
+    place = pc.index_in(runs["run_id"], value_set=ids)
     by_tag = named["value"].take(place)
     name = pc.if_else(pc.equal(runs["name"], ""), pc.fill_null(by_tag, ""), runs["name"])
     return _blank_to_null(runs.set_column(runs.column_names.index("name"), "name", name), "user")
