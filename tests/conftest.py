@@ -19,7 +19,7 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 # Six processes beside the server that look for jobs all the time; no test gives them any.
 os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
 
-pytest_plugins = ["torture_table"]
+pytest_plugins = ["torture_table", "tripwired"]
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
