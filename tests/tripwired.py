@@ -1,8 +1,8 @@
 """The tripwires of ``tripwires/tripwire.py`` around the whole session, as a plugin of pytest.
 
-A test in which one trips fails, also where the error was swallowed, or where it tripped in a command
-or a kernel that the test started: those have the wires too, by ``PYTHONPATH``, and note what trips in
-a file of this session.
+A test in which one trips fails, also where the error was swallowed, or where it tripped in a
+command or a kernel that the test started: those have the wires too, by ``PYTHONPATH``, and note
+what trips in a file of this session.
 """
 
 from __future__ import annotations

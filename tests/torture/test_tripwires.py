@@ -63,7 +63,7 @@ ALLOWED = [
 def test_each_tripwire_trips(name: str, saw: Saw) -> None:
     code, words = CAUGHT[name]
     call = as_product(code)
-    with tripping() as found, pytest.raises(tripwire.Tripped):
+    with tripping() as found, pytest.raises(tripwire.TrippedError):
         call()
     assert words in " ".join(found)
     saw(tripwires_that_trip=1)
@@ -99,6 +99,6 @@ def test_they_trip_in_processes_that_are_started(saw: Saw) -> None:
     with tripping() as found:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
-    assert "Tripped" in done.stderr
+    assert "TrippedError" in done.stderr
     assert "example.com" in " ".join(found)
     saw(tripwires_that_trip=1)

@@ -2,19 +2,19 @@
 
 An audit hook (``sys.addaudithook``) sees what C code does too. Three kinds of events trip it:
 
-- ``pickle.find_class`` while a function of this project is on the stack: a pickle that names a class
-  or a function. In a process that only runs a command or a notebook, whoever unpickles.
-- ``compile``, and ``exec`` of what was compiled, while a function of this project is on the stack and
-  nobody in between is known to make code of its own texts: Python's imports, and ``MAKERS``.
-- ``socket.connect``, ``socket.sendto``, ``socket.sendmsg``, ``socket.getaddrinfo`` and the like to
-  any other machine, whoever asks. Names under ``.invalid`` belong to nobody and may be asked for.
+- ``pickle.find_class`` while a function of this project is on the stack: a pickle that names a
+  class or a function. In a process that is a command or a kernel, whoever unpickles.
+- ``compile``, and ``exec`` of what was compiled, while a function of this project is on the stack,
+  unless an import is nearer, or who calls is known to make code of its own texts (``MAKERS``).
+- ``socket.connect``, ``socket.getaddrinfo`` and the like to any other machine, whoever asks. Names
+  under ``.invalid`` belong to nobody and may be asked for.
 
-What trips raises ``Tripped`` there and then, and is noted in ``trips`` and in the file that
-``TRIPWIRE_LOG`` names, since whoever called may swallow the error. Not seen: sockets and code of
-libraries in C that ask the system itself (libpq, Chromium), and what is not Python.
+What trips raises ``TrippedError`` there and then, and is noted in ``trips`` and in the file that
+``TRIPWIRE_LOG`` names, since whoever called may swallow the error. Not seen: libraries in C that
+ask the system themselves (libpq), and what is not Python (Chromium).
 
-Only the standard library is imported: ``sitecustomize`` beside this installs it in every Python that
-has this folder on its ``PYTHONPATH``.
+Every Python with this folder on its ``PYTHONPATH`` has the wires (``sitecustomize``), so only the
+standard library is imported, and little of it.
 """
 
 import os
@@ -24,22 +24,28 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PRODUCT = os.path.join(os.path.dirname(os.path.dirname(HERE)), "qualia_lab") + os.sep
 LOG = "TRIPWIRE_LOG"
 
-# Who makes code of texts of their own: a file (by its end) and, of large ones, the function.
-MAKERS: tuple[str, ...] = (
-    "/ast.py",  # compile() that only parses
-    "/dataclasses.py",
-    "/collections/__init__.py",  # namedtuple
-    "/typing.py",
-    "/enum.py",
-    "/jinja2/environment.py",  # the template engine
-)
+# Who makes code of texts of its own: the file and the function that call compile() or exec().
+MAKERS = {
+    ("ast.py", "parse"),  # which only parses
+    ("dataclasses.py", "_create_fn"),
+    ("collections/__init__.py", "namedtuple"),
+    ("typing.py", "__init__"),  # the annotations of this project's own functions, for typer
+    ("typing.py", "_evaluate"),
+    ("inspect.py", "<dictcomp>"),
+    ("inspect.py", "get_annotations"),
+    ("jinja2/environment.py", "_compile"),  # the template engine
+    ("jinja2/environment.py", "from_code"),
+    ("jinja2/debug.py", "fake_traceback"),
+    ("sqlalchemy/util/langhelpers.py", "exec_code_in_env"),  # methods of its own classes
+    ("fastjsonschema/__init__.py", "compile"),  # the schema of notebooks that nbformat brings
+}
 
 trips: list[str] = []
 _pickles_anywhere = False
 _busy = False
 
 
-class Tripped(RuntimeError):
+class TrippedError(RuntimeError):
     """Something happened that must never happen."""
 
 
@@ -68,7 +74,7 @@ def _trip(why: str) -> None:
     if path := os.environ.get(LOG):
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(why.replace("\n", " ") + "\n")
-    raise Tripped(why)
+    raise TrippedError(why)
 
 
 def _unpickling(event, args, frame) -> str:  # type: ignore[no-untyped-def]
@@ -79,14 +85,18 @@ def _unpickling(event, args, frame) -> str:  # type: ignore[no-untyped-def]
 
 
 def _making_code(event, args, frame) -> str:  # type: ignore[no-untyped-def]
-    first = frame.f_code.co_filename if frame else ""
+    if frame is None:
+        return ""
+    first = frame.f_code.co_filename.replace(os.sep, "/"), frame.f_code.co_name
+    if any(first[1] == name and first[0].endswith("/" + file) for file, name in MAKERS):
+        return ""
     while frame is not None:
         name = frame.f_code.co_filename
         if name.startswith(PRODUCT):
             what = args[0] if event == "compile" else getattr(args[0], "co_filename", "")
             text = os.fsdecode(what) if isinstance(what, bytes | str) else str(what)
-            return f"{event} of {text[:200]!r} {_place(frame)}, by {first}"
-        if name.startswith("<frozen importlib") or name.replace("\\", "/").endswith(MAKERS):
+            return f"{event} of {text[:200]!r} {_place(frame)}, by {first[1]} of {first[0]}"
+        if name.startswith("<frozen importlib"):
             return ""
         frame = frame.f_back
     return ""
