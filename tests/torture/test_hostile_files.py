@@ -57,7 +57,8 @@ class Place:
             for name in (*folders, *names):
                 path = Path(folder, name)
                 about = path.lstat()
-                found[os.fsencode(path).decode("latin-1")] = (about.st_mode, about.st_size, about.st_mtime_ns)
+                where = os.fsencode(path).decode("latin-1")
+                found[where] = (about.st_mode, about.st_size, about.st_mtime_ns)
         return found
 
     def run(self, *args: str, env: dict[str, str] | None = None) -> Done:
