@@ -32,5 +32,5 @@ for store in sorted(stores.iterdir()):
         path = str(out / f"{store.name}-{kind}.ipynb")
         run(create.main, "--kind", kind, "--all", "--no-input", "--quiet", "--output", path)
 for one in executed:
-    for to in ("html", "markdown"):
-        run(main.main, "export", one, "--to", to, "--output", f"{out}/page.{to[:4]}", "--quiet")
+    for to, ending in (("html", "html"), ("markdown", "md")):
+        run(main.main, "export", one, "--to", to, "--output", f"{out}/page.{ending}", "--quiet")
