@@ -76,8 +76,13 @@ def content(
     run_id: str,
     path: str,
     most_bytes: int,
+    fetch: Callable[[str, int], bytes] | None = None,
 ) -> bytes:
     """The bytes of one file of a run. ``client`` is called only for what is not on this machine.
+
+    Args:
+        fetch: reads a path of the server's own artifacts, and no more bytes than it is told.
+            MLflow's client, which is used without it, writes whatever comes to disk.
 
     Raises:
         NotAllowedError: a path or a store that may not be read.
@@ -98,6 +103,9 @@ def content(
         raise NotFoundError(f"{visible(path, 100)} is no file among the run's artifacts")
     if (entry.file_size or 0) > most_bytes:
         raise _too_large(path, entry.file_size, most_bytes)
+    place_of_run = urlsplit(artifact_uri)
+    if fetch and place_of_run.scheme.lower() == "mlflow-artifacts":
+        return fetch(f"{place_of_run.path.strip('/')}/{entry.path}", most_bytes)
     with tempfile.TemporaryDirectory(prefix="qualia-lab-") as folder:
         # A file of a sub-folder lands in the folder itself.
         copy = client().download_artifacts(run_id, entry.path, folder)

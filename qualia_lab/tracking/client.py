@@ -205,11 +205,19 @@ class ClientReader:
         with boundary.translate(self.tracking_uri, "Listing artifacts of"):
             return artifacts.listing(lambda: self._client, self.tracking_uri, artifact_uri, run_id)
 
-    def artifact_at(self, artifact_uri: str, run_id: str, path: str, most_bytes: int) -> bytes:
-        """One file of a run whose artifacts are known to lie there."""
-        with boundary.translate(self.tracking_uri, f"Reading {visible(path, 100)} from"):
+    def artifact_at(
+        self,
+        artifact_uri: str,
+        run_id: str,
+        path: str,
+        most_bytes: int,
+        fetch: Callable[[str, int], bytes] | None = None,
+    ) -> bytes:
+        """One file of a run whose artifacts lie there; ``fetch`` as for ``content``."""
+        uri = self.tracking_uri
+        with boundary.translate(uri, f"Reading {visible(path, 100)} from"):
             return artifacts.content(
-                lambda: self._client, self.tracking_uri, artifact_uri, run_id, path, most_bytes
+                lambda: self._client, uri, artifact_uri, run_id, path, most_bytes, fetch
             )
 
     def _artifact_uri(self, run_id: str) -> str:

@@ -236,7 +236,9 @@ class HttpReader:
 
     def read_artifact(self, run_id: str, path: str, most_bytes: int) -> bytes:
         """As ``model.Source.read_artifact``."""
-        return self._client.artifact_at(self._artifact_uri(run_id), run_id, path, most_bytes)
+        return self._client.artifact_at(
+            self._artifact_uri(run_id), run_id, path, most_bytes, self._session.artifact
+        )
 
     def _artifact_uri(self, run_id: str) -> str:
         if run_id not in self._artifact_uris:

@@ -6,11 +6,13 @@ import json
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 from qualia_lab import secrets
+from qualia_lab.errors import QualiaError
 from qualia_lab.text import visible
 from qualia_lab.tracking import boundary, probe
 
@@ -80,6 +82,16 @@ class Session:
         about = {"headers": {"Connection": "close"}} if fresh else {}
         return self._ask("GET", path, params=list(query), **about)
 
+    def artifact(self, path: str, most_bytes: int) -> bytes:
+        """A file that the server hands out itself, by its path there.
+
+        Raises ``QualiaError`` once more comes than ``most_bytes``.
+        """
+        place = f"api/2.0/mlflow-artifacts/artifacts/{quote(path)}"
+        return self._retried(
+            lambda deadline: self._content("GET", place, deadline, most_bytes=most_bytes)
+        )
+
     @cached_property
     def _session(self) -> Any:
         import requests
@@ -96,6 +108,12 @@ class Session:
         return session
 
     def _ask(self, method: str, path: str, **request: Any) -> Mapping[str, Any]:
+        """One answer as the JSON object that it is."""
+        return _json_object(
+            self._retried(lambda deadline: self._content(method, path, deadline, **request))
+        )
+
+    def _retried(self, once: Callable[[float], bytes]) -> bytes:
         """One answer, asked for again when a passing fault came instead: asking changes nothing."""
         import requests
 
@@ -103,7 +121,7 @@ class Session:
         retries = int(os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _RETRIES))
         for left in range(retries, -1, -1):
             try:
-                return self._once(method, path, deadline, **request)
+                return once(deadline)
             except (requests.ConnectionError, RefusedError) as fault:
                 passing = not isinstance(fault, RefusedError) or fault.status in _PASSING
                 pause = _PAUSE_SECONDS * 2 ** (retries - left) * random.uniform(0.7, 1.3)  # noqa: S311
@@ -112,7 +130,14 @@ class Session:
                 time.sleep(pause)
         raise AssertionError("the last try returns or raises")
 
-    def _once(self, method: str, path: str, deadline: float, **request: Any) -> Mapping[str, Any]:
+    def _content(
+        self,
+        method: str,
+        path: str,
+        deadline: float,
+        most_bytes: int | None = None,
+        **request: Any,
+    ) -> bytes:
         with self._session.request(
             method,
             f"{self._full_uri}/{path}",
@@ -124,19 +149,25 @@ class Session:
             content = bytearray()
             for part in answer.iter_content(1 << 16):
                 content += part
+                if most_bytes is not None and len(content) > most_bytes:
+                    raise QualiaError(f"the server sends more than {most_bytes:,} bytes")
                 # A read timeout alone never ends on a server that drips.
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"no whole answer within {boundary.answer_seconds():g} s")
         if answer.status_code != 200:
             raise RefusedError(answer.status_code, bytes(content))
-        try:
-            found = json.loads(content)
-        except ValueError as error:
-            shown = visible(bytes(content[:80]).decode("utf-8", "replace"))
-            raise ValueError(f"the answer is no JSON: {shown}") from error
-        if not isinstance(found, dict):
-            raise ValueError("the answer is no JSON object")
-        return found
+        return bytes(content)
+
+
+def _json_object(content: bytes) -> Mapping[str, Any]:
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        shown = visible(content[:80].decode("utf-8", "replace"))
+        raise ValueError(f"the answer is no JSON: {shown}") from error
+    if not isinstance(found, dict):
+        raise ValueError("the answer is no JSON object")
+    return found
 
 
 def login() -> tuple[str, str] | None:
