@@ -148,10 +148,9 @@ def environment_of(version: str, request: pytest.FixtureRequest) -> str:
     By default the folder is pytest's cache. What it needs is taken in the versions installed here,
     where there are such for that Python.
     """
-    base = shutil.which(f"python{version}") or next(
-        (str(one) for one in sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))),
-        "",
-    )
+    # pyenv's own folder first: its shims on the PATH refuse a version that is not chosen.
+    pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    base = str(pyenv[-1]) if pyenv else shutil.which(f"python{version}") or ""
     probe = [base, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     if not base or subprocess.run(probe, capture_output=True, text=True).stdout.strip() != version:
         pytest.skip(f"no Python {version} on this machine")
