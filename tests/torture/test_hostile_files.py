@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import hostile_files
@@ -15,7 +16,7 @@ from commands import CREATE, Done, command, environment
 from conftest import BIN, HOSTILE
 from hostile_files import FORBIDDEN
 from stores import Run, curve, fill, run_id
-from torture_table import Saw, size
+from torture_table import FULL, Saw
 from tripwired import tripping
 
 MEGABYTES = 600
@@ -104,41 +105,53 @@ def attack(place: Place, saw: Saw, *args: str) -> str:
     return text
 
 
-def test_what_runs_when_it_is_loaded_is_not_loaded(place: Place, saw: Saw) -> None:
-    files = hostile_files.pickles(place.canary)
+def loaders(place: Place) -> None:
+    """What runs when it is loaded, and a module of the name that a model asks for."""
     for root in place.roots:
-        hostile_files.write(root, files)
+        hostile_files.write(root, hostile_files.pickles(place.canary))
     (place.work / "notebooks").mkdir()
     for folder in (place.work, place.work / "notebooks"):
         (folder / "evil_loader.py").write_text(f"import os\nos.mkdir({str(place.canary)!r})\n")
-    text = attack(place, saw, "--with", "drift")
-    assert "model.pkl" in text
 
 
-def test_bombs_do_not_go_off(place: Place, saw: Saw) -> None:
-    files = hostile_files.bombs()
+def bombs(place: Place) -> None:
     for root in place.roots:
-        hostile_files.write(root, files)
+        hostile_files.write(root, hostile_files.bombs())
+
+
+def odd(place: Place) -> None:
+    """Names, links, pipes, sizes."""
+    for root in place.roots:
+        hostile_files.write_odd(root, place.outside)
+
+
+def many(place: Place) -> None:
+    hostile_files.write_many(place.roots[0], files=100_000, folders=30_000, deep=200)
+
+
+# What is there, and what the notebook must say of it.
+ATTACKS = {
+    loaders: ("model.pkl", "p.png: "),
+    bombs: ("bomb.zip", "huge.png: "),
+    odd: ("sparse.csv", "50,000,000,000 bytes"),
+    many: ("first 2,000",),
+}
+
+
+@pytest.mark.parametrize("attacks", [[one] for one in ATTACKS] if FULL else [[loaders, bombs, odd]])
+def test_what_lies_in_a_folder(
+    attacks: list[Callable[[Place], None]], place: Place, saw: Saw
+) -> None:
+    for one in attacks:
+        one(place)
     text = attack(place, saw, "--with", "drift")
-    assert "bomb.zip" in text
+    for one in attacks:
+        assert ATTACKS[one][0] in text
+        assert not FULL or all(words in text for words in ATTACKS[one]), ATTACKS[one]
     assert not Path("/tmp/never-made-by-arrow").exists()
 
 
-def test_names_links_pipes_and_sizes(place: Place, saw: Saw) -> None:
-    for root in place.roots:
-        hostile_files.write_odd(root, place.outside)
-    text = attack(place, saw)
-    assert "sparse.csv" in text
-
-
-def test_thousands_of_files_and_hundreds_of_folders(place: Place, saw: Saw) -> None:
-    hostile_files.write_many(
-        place.roots[0], size(3_000, full=100_000), size(300, full=30_000), deep=200
-    )
-    text = attack(place, saw)
-    assert "first 2,000" in text
-
-
+@pytest.mark.skipif(not FULL, reason="at full size only; tests/test_artifacts.py asks a server too")
 @pytest.mark.xdist_group("server")
 def test_what_a_server_hands_out(place: Place, server: str, saw: Saw, tmp_path: Path) -> None:
     from mlflow import MlflowClient

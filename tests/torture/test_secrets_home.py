@@ -113,19 +113,17 @@ def filled(text: str, **more: str) -> str:
 
 SCENES = {
     "a store, all outputs": Scene(args=(*STORE, *ALL, *EVERYTHING), codes=(0,)),
-    "a store, JSON": Scene(
-        args=(*STORE, *ALL, "--execute", "--json", "-v"), codes=(0,), small=True
-    ),
+    "a store, JSON": Scene(args=(*STORE, *ALL, "--execute", "--json", "-v"), codes=(0,)),
     "runs as JSON": Scene(
         program=LAB, args=("runs", *STORE, *ALL, "--json"), codes=(0,), small=True
     ),
     "runs as CSV": Scene(program=LAB, args=("runs", *STORE, *ALL, "--format", "csv"), codes=(0,)),
-    "a server": Scene(args=("--tracking-uri", HTTP, *ALL, "-v"), codes=(0,), small=True),
+    "a server": Scene(args=("--tracking-uri", HTTP, *ALL, "-v"), codes=(0,)),
     "a server, planned": Scene(
         args=("--tracking-uri", HTTP, *ALL, "--dry-run", "--json"), codes=(0,)
     ),
     "a server that breaks, password": Scene(
-        args=("--tracking-uri", HTTP, *ALL, *EVERYTHING), codes=(4, 8), leaks=True, small=True
+        args=("--tracking-uri", HTTP, *ALL, *EVERYTHING), codes=(4, 8), leaks=True
     ),
     "a server that breaks, variable": Scene(
         args=(*ALL, *EVERYTHING), codes=(4, 8), env={"MLFLOW_TRACKING_URI": HTTP}, leaks=True
@@ -141,6 +139,7 @@ SCENES = {
         codes=(4, 8),
         env=LOGIN,
         leaks=True,
+        small=True,
     ),
     "a broken server": Scene(
         args=("--tracking-uri", BROKEN, *ALL, "-v"), codes=(4,), leaks=True, small=True
