@@ -17,10 +17,12 @@ import pytest
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.pop("MLFLOW_TRACKING_URI", None)
+# Where a test logs a trace, MLflow would fetch prices from GitHub.
+os.environ["MLFLOW_MODEL_CATALOG_URI"] = ""
 # Six processes beside the server that look for jobs all the time; no test gives them any.
 os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
 
-pytest_plugins = ["torture_table"]
+pytest_plugins = ["torture_table", "tripwired"]
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

@@ -379,6 +379,12 @@ def test_a_database_can_not_send_us_to_a_server(uri: str) -> None:
     assert client.asked == 0
 
 
+def test_the_login_of_another_server_is_not_shown() -> None:
+    listed = fake_listing(FakeClient(), "https://ann:hunter2@other/1", "sqlite:///mlflow.db")
+    assert "other" in listed.problem
+    assert "hunter2" not in listed.problem
+
+
 def test_what_a_server_lists_outside_of_the_run_is_left_out() -> None:
     client = FakeClient(
         {

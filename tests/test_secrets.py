@@ -239,3 +239,72 @@ def test_a_token_in_place_of_a_user_is_a_secret() -> None:
     assert token not in secrets.scrub(f"401 for {token}")
     assert uris.without_password("https://ann@host.invalid") == "https://host.invalid"
     assert "ann" in secrets.scrub("hello ann")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://ann:hunter2@host.invalid/x.git", "https://***@host.invalid/x.git"),
+        ("https://ghp_0123456789abcdefABCDEF@host.invalid", "https://***@host.invalid"),
+        ("see postgresql://u:p/a#ss@db:5432/x now", "see postgresql://***@db:5432/x now"),
+        ("s3+https://b/k?X-Amz-Signature=abc&x=1", "s3+https://b/k?X-Amz-Signature=***&x=1"),
+        ("https://a.blob/x?sv=2&sig=a%2Fb#f", "https://a.blob/x?sv=2&sig=***#f"),
+        ('{"uri": "https://h/x?token=abc"}', '{"uri": "https://h/x?token=***"}'),
+        ("ssh://git@host.invalid/x.git", "ssh://git@host.invalid/x.git"),
+        ("git@host.invalid:x.git", "git@host.invalid:x.git"),
+        ("http://host:80/x@y?page=2", "http://host:80/x@y?page=2"),
+        ("http://host/a b:c@d", "http://host/a b:c@d"),
+    ],
+)
+def test_logins_in_what_runs_logged_are_taken_out(text: str, shown: str, empty_store: Path) -> None:
+    assert secrets.without_logins(text) == shown
+    fill(empty_store, [Run(run_id=run_id(0), params={"p": text}, tags={"t": text, "u": "plain"})])
+    runs = load(f"sqlite:///{empty_store}", [run_id(0)])
+    assert runs.params.at[run_id(0), "p"] == runs.tags.at[run_id(0), "t"] == shown
+    assert runs.tags.at[run_id(0), "u"] == "plain"
+
+
+@pytest.mark.parametrize("part", ["a", "a:", "postgres://", "postgres://a:", "?token", "?a&token="])
+def test_no_text_is_looked_at_for_long(part: str) -> None:
+    import time
+
+    began = time.perf_counter()
+    secrets.without_logins("x://" + part * (60_000 // len(part)))
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        ("OPENAI_API_KEY", "sk-0123456789abcdefABCDEF", True),
+        ("HF_TOKEN", "hf_0123456789abcdefABCDEF", True),
+        ("MY_DB_PASSWORD", "correct-horse-battery", True),
+        ("TOKENIZERS_PARALLELISM", "correct-horse-battery", False),
+        ("SSH_PRIVATE_KEY", "/home/ann/.ssh/id_ed25519", False),
+        ("APP_TOKEN", "none", False),
+        ("PWD", "correct-horse-battery", False),
+    ],
+)
+def test_variables_are_secrets_by_their_names(
+    name: str, value: str, is_secret: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert is_refused(f"the value is {value}, say") is is_secret
+
+
+def test_the_password_of_mlflows_own_file_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert secrets.scrub("correct-horse") == "correct-horse"
+    file = tmp_path / ".mlflow" / "credentials"
+    file.parent.mkdir()
+    file.write_text("[mlflow]\nmlflow_tracking_username = ann\n")
+    assert secrets.scrub("correct-horse") == "correct-horse"
+    file.write_text(
+        "[mlflow]\nmlflow_tracking_username = ann\nmlflow_tracking_password = correct-horse%41\n"
+    )
+    assert secrets.scrub("<correct-horse%41>") == "<***>"
+    assert secrets.scrub(in_base64("ann:correct-horse%41")) == "***"
+    file.write_text("no [ini")
+    assert secrets.scrub("<correct-horse%41>") == "<correct-horse%41>"

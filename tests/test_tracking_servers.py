@@ -578,3 +578,33 @@ def test_nothing_is_printed_or_logged_by_a_failure(
         failure(lambda: ArtifactExplorer(fake.with_login).experiments(), ServerError)
     assert capfd.readouterr() == ("", "")
     assert [record for record in caplog.records if record.name.startswith("mlflow")] == []
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def test_a_file_that_never_ends_is_cut_off_and_nothing_of_it_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    one = {"run_id": "a" * 32, "experiment_id": "1", "artifact_uri": "mlflow-artifacts:/1/a/b"}
+    info = {**one, "status": "FINISHED", "lifecycle_stage": "active", "run_name": "r"}
+
+    def route(path: str, sent: dict[str, Any]) -> Answer:
+        if path == "/version":
+            return VERSION
+        if "mlflow-artifacts/artifacts/1/a/b/" in path:
+            return Answer(endless=True)
+        if "mlflow-artifacts/artifacts" in path:
+            return said(files=[{"path": "x.csv", "is_dir": False, "file_size": 10}])
+        if path.endswith("experiments/search"):
+            return said(experiments=[{"experiment_id": "1", "name": "e"}])
+        return said(run={"info": info, "data": {}}, runs=[{"info": info, "data": {}}])
+
+    with serving(route) as fake:
+        runs = load(fake.url, ["a" * 32])
+        began = time.monotonic()
+        error = failure(lambda: runs.read_artifact("a" * 32, "x.csv", 1_000_000), QualiaError)
+    assert "more than 1,000,000 bytes" in str(error)
+    assert time.monotonic() - began < 20
+    assert list(tmp_path.iterdir()) == []

@@ -140,8 +140,9 @@ def _refused(tracking_uri: str, artifact_uri: str) -> str:
         if parts.netloc in ("", urlsplit(tracking_uri).netloc):
             return ""
     # Another server would be sent the credentials of this one.
+    host = parts.netloc.rpartition("@")[2]
     if scheme in ("mlflow-artifacts", "http", "https"):
-        return f"the artifacts are on another server, which is not asked: {visible(parts.netloc)}"
+        return f"the artifacts are on another server, which is not asked: {visible(host, 200)}"
     if not is_served or scheme in _REMOTE_SCHEMES:
         return ""
     where = "a folder of this machine" if scheme in ("", "file") else f"a {visible(scheme, 20)} URI"

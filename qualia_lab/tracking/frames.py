@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qualia_lab import secrets
 from qualia_lab.model import Coverage, RunSet, Source
 from qualia_lab.tracking import reader
 from qualia_lab.tracking.reader import Columns
@@ -178,12 +179,22 @@ def _texts(table: pa.Table, ids: pa.Array, index: pd.Index[str]) -> pd.DataFrame
     import pyarrow as pa
 
     keys, cells = _cells(table, ids)
-    values = table["value"].combine_chunks()
+    values = _without_logins(table["value"].combine_chunks())
     columns = {
         key: values.take(pa.array(places, mask=places < 0)).to_pandas().array
         for key, places in zip(keys, cells, strict=True)
     }
     return pd.DataFrame(columns, index=index)
+
+
+def _without_logins(values: pa.Array) -> pa.Array:
+    """Texts without the logins of URLs in them; those without a URL are not looked at."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    have = pc.match_substring(values, "://").fill_null(False)
+    bare = [secrets.without_logins(one) for one in values.filter(have).to_pylist()]
+    return pc.replace_with_mask(values, have, pa.array(bare, values.type)) if bare else values
 
 
 def _numbers(
@@ -249,7 +260,11 @@ def _datasets(table: pa.Table, order: Sequence[str]) -> pd.DataFrame:
     import pyarrow as pa
 
     place = {run_id: number for number, run_id in enumerate(order)}
-    rows = [row for row in table.to_pylist() if row["run_id"] in place]
+    rows = [
+        {**row, "source": row["source"] and secrets.without_logins(row["source"])}
+        for row in table.to_pylist()
+        if row["run_id"] in place
+    ]
     rows.sort(
         key=lambda row: (
             place[row["run_id"]], row["name"], row["context"] or "", row["digest"]

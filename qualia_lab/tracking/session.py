@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
+from qualia_lab import secrets
 from qualia_lab.text import visible
 from qualia_lab.tracking import boundary, patience, probe
 
@@ -130,12 +129,10 @@ def login() -> tuple[str, str] | None:
     """User and password, from the environment or from MLflow's credentials file."""
     names = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
     user, password = (os.environ.get(name) for name in names)
-    file = Path.home() / ".mlflow" / "credentials"
-    if not (user and password) and file.is_file():
-        parser = configparser.ConfigParser(interpolation=None)
-        parser.read(file)
-        user = user or parser.get("mlflow", names[0].lower(), fallback=None)
-        password = password or parser.get("mlflow", names[1].lower(), fallback=None)
+    if not (user and password):
+        filed = secrets.credentials_file()
+        user = user or filed.get(names[0].lower())
+        password = password or filed.get(names[1].lower())
     return (user, password) if user and password else None
 
 
