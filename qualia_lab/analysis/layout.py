@@ -25,7 +25,7 @@ _BETWEEN = 0.08
 # What labels take, until they are measured: left, right, bottom and top of axes.
 _GUESS = (0.55, 0.1, 0.45, 0.3)
 # Axes whose size was guessed so well have the ticks that were measured.
-_CLOSE = 0.15
+_CLOSE = 0.3
 _LEAST_SHARE = 0.2
 
 
