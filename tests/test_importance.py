@@ -95,8 +95,8 @@ def test_real_data(empty_store: Path) -> None:
     """Diabetes progression of 442 patients (Efron et al. 2004, whose regression takes in body mass
     index and s5 first, blood pressure third).
 
-    Which of the two is first is within their errors, and of scikit-learn's own forests some say so
-    and some so.
+    Which of the two is first is within their errors: scikit-learn's forest has the one first by
+    shuffling and the other by impurity.
     """
     data = load_diabetes()
     rows = [
