@@ -93,14 +93,20 @@ def test_friedmans_function_as_scikit_learn_judges_it_on_new_data() -> None:
 
 def test_real_data(empty_store: Path) -> None:
     """Diabetes progression of 442 patients (Efron et al. 2004, whose regression takes in body mass
-    index and s5 first, blood pressure third)."""
+    index and s5 first, blood pressure third).
+
+    Which of the two is first is within their errors: scikit-learn's forest has the one first by
+    shuffling and the other by impurity.
+    """
     data = load_diabetes()
     rows = [
         {name: repr(float(value)) for name, value in zip(data.feature_names, row, strict=True)}
         for row in data.data
     ]
     table = param_importance(load(empty_store, rows, list(data.target)), "val_loss")
-    assert list(table.index[:3]) == ["bmi", "s5", "bp"]
+    assert set(table.index[:2]) == {"bmi", "s5"}
+    assert table.index[2] == "bp"
+    assert abs(table["importance"].iloc[0] - table["importance"].iloc[1]) < table["std"].iloc[0]
     assert table["stands out"][["bmi", "s5"]].all()
     assert not table["stands out"][["s1", "s2", "s3", "s4", "age"]].any()
 

@@ -120,7 +120,9 @@ def drift_heat_map(samples: Samples | Note) -> Figure | Note:
     distance, drifted = found.distance[order], found.drifted[order]
     title = _title(found)
     figure = Figure(
-        alt=f"{title}. A row a feature, a column a window.", figsize=(9, 1.6 + 0.26 * len(order))
+        alt=f"{title}. A row a feature, a column a window.",
+        figsize=(9, 1.6 + 0.26 * len(order)),
+        layout="constrained",  # of the scale of colours
     )
     axes = figure.add_subplot()
     image = axes.imshow(

@@ -10,20 +10,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from qualia_lab.analysis.labels import number, plain
 from qualia_lab.analysis.space import Param, Space
-
-if TYPE_CHECKING:
-    from sklearn.ensemble import RandomForestRegressor
+from qualia_lab.analysis.trees import Trees, follow, grow
 
 FEWEST = 10
 _TREES = (200, 64)
-_MANY_RUNS = 200
+# Params times runs.
+_MANY = 4_000
 _MOST_RUNS = 1000
 _MOST_CELLS = 100_000
 _MOST_JUDGED = 40
@@ -129,22 +127,17 @@ def _fit(features: bytes, runs: int, response: bytes) -> tuple[float, np.ndarray
         runs: how many.
         response: float64, a value a run.
     """
-    from sklearn.ensemble import RandomForestRegressor
-
-    x = np.frombuffer(features, dtype="float32").reshape(runs, -1).copy()
-    y = np.frombuffer(response, dtype="float64").copy()
-    columns = x.shape[1]
-    forest = RandomForestRegressor(
-        _TREES[runs > _MANY_RUNS],
-        min_samples_leaf=2,
-        max_features=1.0 if columns <= _WIDE else 1 / 3,
-        random_state=0,
-        n_jobs=1,
-    ).fit(x, y)
-    chosen = np.argsort(-forest.feature_importances_, kind="stable")[:_MOST_JUDGED]
-    size = runs * columns
+    x = np.frombuffer(features, dtype="float32").reshape(runs, -1).astype("float64")
+    y = np.frombuffer(response, dtype="float64")
+    columns, size = x.shape[1], x.size
+    random = np.random.RandomState(0)
+    drawn = random.randint(0, runs, (_TREES[size > _MANY], runs))
+    counts = np.apply_along_axis(np.bincount, 1, drawn, minlength=runs)
+    tried = columns if columns <= _WIDE else columns // 3
+    forest = grow(x, y, counts, tried)
+    chosen = np.argsort(-forest.gains, kind="stable")[:_MOST_JUDGED]
     shuffles = _SHUFFLES[0 if size <= 2_000 else 1 if size <= 25_000 else 2]
-    predicted = _out_of_bag(forest, x, chosen, shuffles)
+    predicted = _out_of_bag(forest, x, counts, chosen, shuffles)
     errors = (predicted - y) ** 2
     variance = float(np.mean((y - y.mean()) ** 2))
     falls = (errors[1:].reshape(len(chosen), shuffles, runs) - errors[0]) / variance
@@ -156,21 +149,19 @@ def _fit(features: bytes, runs: int, response: bytes) -> tuple[float, np.ndarray
 
 
 def _out_of_bag(
-    forest: RandomForestRegressor, x: np.ndarray, chosen: np.ndarray, shuffles: int
+    forest: Trees, x: np.ndarray, counts: np.ndarray, chosen: np.ndarray, shuffles: int
 ) -> np.ndarray:
     """Predictions by the trees that did not see a run: a row for the values as they are, then
     ``shuffles`` rows for each chosen column with its values shuffled."""
-    runs, columns = x.shape
+    runs = len(x)
     random = np.random.default_rng(0)
-    stack = np.repeat(x[None], 1 + len(chosen) * shuffles, axis=0)
+    tree, run = np.nonzero(counts == 0)
+    before, asked = follow(forest, forest.roots[tree], x, run)
+    total = np.tile(np.bincount(run, before, runs), (1 + len(chosen) * shuffles, 1))
     for place, column in enumerate(np.repeat(chosen, shuffles), 1):
-        stack[place, :, column] = x[random.permutation(runs), column]
-    total, trees = np.zeros(stack.shape[:2]), np.zeros(runs)
-    for tree, seen in zip(forest.estimators_, forest.estimators_samples_, strict=True):
-        unseen = np.setdiff1d(np.arange(runs), seen)
-        if len(unseen):
-            rows = stack[:, unseen].reshape(-1, columns)
-            found = tree.predict(rows, check_input=False)
-            total[:, unseen] += found.reshape(len(stack), -1)
-            trees[unseen] += 1
-    return total / np.maximum(trees, 1)
+        values = x[random.permutation(runs), column]
+        # Only where a tree asks for that column on the way of a run, it can say something else.
+        mine = np.flatnonzero(asked[:, column])
+        after, _ = follow(forest, forest.roots[tree[mine]], x, run[mine], column, values)
+        total[place] += np.bincount(run[mine], after - before[mine], runs)
+    return total / np.maximum(np.bincount(run, minlength=runs), 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,8 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from qualia_lab.analysis.intervals import bootstrapped, students
 from qualia_lab.analysis.labels import number, plain, rough, with_spread
+from qualia_lab.analysis.laws import student_beyond
 from qualia_lab.analysis.lines import fit_values
+from qualia_lab.analysis.ranks import false_discoveries, mann_whitney
 from qualia_lab.analysis.show import COLOURS, GREY, Figure, Note, dress
 from qualia_lab.analysis.space import names_single_runs
 from qualia_lab.analysis.values import DRAWABLE, settled
@@ -24,7 +26,6 @@ from qualia_lab.text import visible
 
 _RESAMPLES = 9999
 _MOST_FOR_BOOTSTRAP = 100
-_MOST_ORDERS = 10_000
 _NOISE = 0.05
 _MOST_GROUPS = 12
 _LONGEST_LABEL = 60
@@ -294,8 +295,6 @@ def lead(runs: RunSet, metric: str, group: str, other: str, by: str | None = Non
 def _pooled(
     samples: Sequence[np.ndarray], difference: float, one: int, other: int
 ) -> tuple[bool | None, str]:
-    from scipy import stats
-
     free = sum(len(sample) - 1 for sample in samples)
     if free < _FEWEST_FREE:
         return None, (
@@ -307,7 +306,7 @@ def _pooled(
     if not math.isfinite(noise) or noise == 0:
         return None, "Whether that is noise can't be told: repeats do not differ at all."
     t = abs(difference) / (noise * math.sqrt(1 / one + 1 / other))
-    p = 2 * float(stats.t.sf(t, free))
+    p = student_beyond(t, free)
     how = f"Student, repeats taken to differ alike in all settings, by ± {rough(noise)}"
     return _judged(p, how)
 
@@ -341,20 +340,13 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=4096)  # a notebook asks for the same groups several times
-def _interval(values: tuple[float, ...]) -> tuple[float, float]:
-    from scipy import stats
-
+def _interval(sample: tuple[float, ...]) -> tuple[float, float]:
+    values = np.array(sample)
     if len(values) > _MOST_FOR_BOOTSTRAP:
-        low, high = stats.t.interval(
-            0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
-        )
-        return float(low), float(high)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where the acceleration can't be had, the ends are NaN
-        found = stats.bootstrap(
-            (values,), np.mean, n_resamples=_RESAMPLES, random_state=0, method="BCa"
-        ).confidence_interval
-    return float(found.low), float(found.high)
+        return students(values)
+    draws = np.random.RandomState(0).randint(0, len(values), (_RESAMPLES, len(values)))
+    with np.errstate(all="ignore"):  # where the acceleration can't be had, the ends are NaN
+        return bootstrapped(values, draws)
 
 
 def rank_test(values: np.ndarray, base: np.ndarray) -> tuple[float, float, float]:
@@ -366,26 +358,17 @@ def rank_test(values: np.ndarray, base: np.ndarray) -> tuple[float, float, float
 
 @lru_cache(maxsize=4096)
 def _rank_test(values: tuple[int, ...], base: tuple[int, ...]) -> tuple[float, float, float]:
-    from scipy import stats
-
     one, other = len(values), len(base)
     if one == 1 or other == 1:
         return _rank_test_of_one(values, base)
-    orders = math.comb(one + other, one)
-    ties = len({*values, *base}) < one + other
-    # With ties scipy falls back on the normal distribution, whose p can lie under any that so few
-    # runs can give; all orders are counted instead, where they can be.
-    exact = stats.PermutationMethod(n_resamples=_MOST_ORDERS)
-    method = exact if ties and orders <= _MOST_ORDERS else "auto"
-    found = stats.mannwhitneyu(values, base, alternative="two-sided", method=method)
-    effect = 2 * float(found.statistic) / (one * other) - 1
+    u, p = mann_whitney(values, base)
+    effect = 2 * u / (one * other) - 1
     # Of all orders of the runs two are the most extreme: all of one group above the other.
-    return effect, float(found.pvalue), min(1.0, 2 / orders)
+    return effect, p, min(1.0, 2 / math.comb(one + other, one))
 
 
 def _rank_test_of_one(values: tuple[int, ...], base: tuple[int, ...]) -> tuple[float, float, float]:
-    """The same where a sample is one value: any of all values is as likely to be that one. scipy
-    counts no orders of a single value."""
+    """The same where a sample is one value: any of all values is as likely to be that one."""
     every = np.array([*values, *base])
 
     def above(one: int) -> float:
@@ -399,12 +382,10 @@ def _rank_test_of_one(values: tuple[int, ...], base: tuple[int, ...]) -> tuple[f
 
 
 def _corrected(p: pd.Series[float]) -> pd.Series[float]:
-    from scipy import stats
-
     here = p.notna()
     if here.any():
         p = p.copy()
-        p[here] = stats.false_discovery_control(p[here].to_numpy(), method="bh")
+        p[here] = false_discoveries(p[here].to_numpy())
     return p
 
 

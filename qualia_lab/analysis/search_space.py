@@ -10,6 +10,7 @@ import pandas as pd
 
 from qualia_lab.analysis.importance import by_importance
 from qualia_lab.analysis.labels import distinct, plain, rough
+from qualia_lab.analysis.ranks import spearman
 from qualia_lab.analysis.scales import Scale, apart, cut, param_scale, spans_decades, window
 from qualia_lab.analysis.show import COLOURS, GREY, INK, Figure, Note, dress
 from qualia_lab.analysis.space import (
@@ -192,10 +193,7 @@ def _panel(param: Param, y: np.ndarray) -> _Panel:
     if param.numbers is not None:
         here = param.codes >= 0
         if here.sum() >= _FEWEST_FOR_TREND and param.count > 1 and np.ptp(y[here] / 2) > 0:
-            from scipy import stats
-
-            found = stats.spearmanr(param.codes[here], y[here])
-            rho, p = float(found.statistic), float(found.pvalue)
+            rho, p = spearman(param.codes[here], y[here])
     return _Panel(param=param, scale=param_scale(param), rho=rho, p=p)
 
 

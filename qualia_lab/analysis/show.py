@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure as _Figure
 
 from qualia_lab.analysis.labels import number
+from qualia_lab.analysis.layout import Once
 from qualia_lab.text import markdown, visible
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Figure(_Figure):
     """
 
     def __init__(self, alt: str, **keywords: Any) -> None:
-        super().__init__(dpi=DPI, layout="constrained", facecolor="white", **keywords)
+        super().__init__(**{"dpi": DPI, "layout": Once(), "facecolor": "white", **keywords})
         self.alt = visible(alt)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def _revealed(text: str | None) -> str | None:
 
 def dress(axes: Axes, title: str) -> None:
     """The look that all charts share."""
-    axes.set_title(title, loc="left", fontsize=10, color=INK, parse_math=False)
+    axes.set_title(title, loc="left", fontsize=10, color=INK, parse_math=False, y=1.0)
     axes.grid(True, color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
