@@ -98,11 +98,11 @@ def put(
     """The one way to disk. Missing folders are made.
 
     Args:
-        path: what it replaces passes its permissions on.
+        path: what it replaces passes its permissions on, unless it is private.
         content: all of it.
         overwrite: replace what is there.
         keep: may copy what is replaced, and says where; called once the new content is on disk.
-        private: a new file is for this user alone, and so are the folders that are made for it.
+        private: the file is for this user alone, and so are the folders that are made for it.
 
     Raises:
         FileExistsError: it is there, and ``overwrite`` is False.
@@ -172,7 +172,8 @@ def _on_disk(path: Path, content: bytes, *, private: bool) -> Iterator[Path]:
     with leftovers.path(draft):
         try:
             with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
-                _like(path, descriptor)
+                if not private:
+                    _like(path, descriptor)
                 file.write(content)
                 file.flush()
                 os.fsync(descriptor)

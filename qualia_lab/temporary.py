@@ -7,6 +7,7 @@ the next process knows what to sweep.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -30,6 +31,7 @@ _PREFIX = "qualia-tmp-"
 _NAME = re.compile(_PREFIX + "[0-9a-f]{16}")
 # Where there are no locks, what is older belongs to nobody.
 _DAY = 86_400
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _MINUTE = 60
 
 
@@ -40,7 +42,7 @@ def folder() -> Iterator[Path]:
     Those of processes that were killed are swept. Nothing is said where it can't be removed.
 
     Raises:
-        OutputError: there is no place for one.
+        OutputError: there is no place for one, or the block can't write to it.
     """
     try:
         base = Path(tempfile.gettempdir())
@@ -48,16 +50,31 @@ def folder() -> Iterator[Path]:
         made = base / f"{_PREFIX}{os.urandom(8).hex()}"
         made.mkdir(mode=0o700)
     except OSError as error:
-        raise OutputError(
-            f"there is no place for temp files: {error.strerror or error}",
-            hint="Make room, or set TMPDIR to a folder on another disk.",
-        ) from error
+        raise _no_place(error) from error
     with leftovers.path(made):
         try:
             with _locked(made):
                 yield made
+        except OSError as error:
+            if _is_about(error, made):
+                raise _no_place(error) from error
+            raise
         finally:
             shutil.rmtree(made, ignore_errors=True)
+
+
+def _no_place(error: OSError) -> OutputError:
+    return OutputError(
+        f"there is no place for temp files: {error.strerror or error}",
+        hint="Make room, or set TMPDIR to a folder on another disk.",
+    )
+
+
+def _is_about(error: OSError, folder: Path) -> bool:
+    """Whether files of the folder are meant; to write to an open one fails without its name."""
+    if error.filename is None:
+        return error.errno in _OF_DISKS
+    return str(error.filename).startswith(str(folder))
 
 
 def sweep(folder: Path) -> None:

@@ -198,11 +198,12 @@ class Report:
             self._wrap(name, lambda args: args[0] in self._descriptors)
         opened = os.open
 
-        def open_(path: Any, *args: Any, **kwargs: Any) -> int:
+        def open_(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
             ours = self._is_ours(path)
             if ours:
-                self.count("open")
-            descriptor = opened(path, *args, **kwargs)
+                writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+                self.count("open" if writes else "look", path)
+            descriptor = opened(path, flags, *args, **kwargs)
             if ours:
                 self._descriptors.add(descriptor)
             return descriptor
@@ -214,7 +215,7 @@ class Report:
         writes = set(mode) & set("wax+")
         ours = file in self._descriptors if isinstance(file, int) else self._is_ours(file)
         if ours and writes and not isinstance(file, int):
-            self.count("open")
+            self.count("open", file)
         made = self._opened(file, mode, *args, **kwargs)
         return _Counted(made, self) if ours and "b" in mode and writes else made
 
@@ -223,7 +224,7 @@ class Report:
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             if is_ours(args):
-                self.count(name)
+                self.count(name, None if isinstance(args[0], int) else args[0])
             return call(*args, **kwargs)
 
         setattr(os, name, wrapped)
@@ -233,18 +234,19 @@ class Report:
             return str(Path(os.fspath(path)).absolute()).startswith(self._under)
         return False
 
-    def count(self, name: str) -> None:
-        """One more call, which may fail."""
+    def count(self, name: str, path: Any = None) -> None:
+        """One more call, which may fail, with the path that the system would name."""
         self.calls.append(name)
         fault = self.order["fault"]
         if fault is None:
             return
         number = len(self.calls) - 1
         is_now = number == fault["at"] or (
-            fault["on"] and number > fault["at"] and name not in ("unlink", "rmdir")
+            fault["on"] and number > fault["at"] and name not in ("unlink", "rmdir", "look")
         )
         if is_now:
-            raise OSError(fault["errno"], os.strerror(fault["errno"]))
+            named = () if path is None else (os.fspath(path),)
+            raise OSError(fault["errno"], os.strerror(fault["errno"]), *named)
 
 
 class _Counted:
