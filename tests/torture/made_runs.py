@@ -89,16 +89,24 @@ def runs_of(text: Mapping[str, str]) -> RunSet:
     """Two runs: one of which everything is hostile, and one that only has an id."""
     index = pd.Index([text["run id"], OTHER], name="run_id", dtype=object)
 
-    def frame(**columns: object) -> pd.DataFrame:
-        return pd.DataFrame(columns, index=index, dtype=object)
-
-    times = {name: pd.Series([_TIME, _TIME], index=index) for name in ("started", "ended")}
-    runs = frame(
-        name=[text["run name"], "other"], experiment=[text["experiment"]] * 2,
-        experiment_id=["1", "1"], status=[text["status"], "FINISHED"], **times,
-        duration=[pd.Timedelta(0)] * 2, user=[text["user"], ""], parent=[None, None],
-        source=[text["source"], ""], commit=["", ""], dataset=[text["data set"], ""],
-    ).astype({"started": "datetime64[ms, UTC]", "ended": "datetime64[ms, UTC]"})  # fmt: skip
+    times = pd.Series([_TIME, _TIME], index=index, dtype="datetime64[ms, UTC]")
+    runs = pd.DataFrame(
+        {
+            "name": [text["run name"], "other"],
+            "experiment": [text["experiment"]] * 2,
+            "experiment_id": ["1", "1"],
+            "status": [text["status"], "FINISHED"],
+            "started": times,
+            "ended": times,
+            "duration": [pd.Timedelta(0)] * 2,
+            "user": [text["user"], ""],
+            "parent": [None, None],
+            "source": [text["source"], ""],
+            "commit": ["", ""],
+            "dataset": [text["data set"], ""],
+        },
+        index=index,
+    )
     tags = {text["tag key"]: [text["tag value"], None], "mlflow.note.content": [text["note"], None]}
     params = {"same": ["1", "1"], text["param key"]: [text["param value"], None]}
     metrics = {text["metric key"]: [1.0, 2.0]}
