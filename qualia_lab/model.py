@@ -380,15 +380,15 @@ class RunSet:
         """Whether two runs of an experiment have the same params, but for a seed."""
         if not len(self.params.columns):
             return False
+        import pandas as pd
+
         kept = [name for name in self.params.columns if not is_seed(str(name))]
-        keys = zip(
-            self.runs["experiment_id"],
-            *(self.params[name].fillna("") for name in kept),
-            strict=True,
-        )
-        logged = self.params.notna().any(axis=1)
-        found = [key for key, any_logged in zip(keys, logged, strict=True) if any_logged]
-        return len(set(found)) < len(found)
+        params = self.params[self.params.notna().any(axis=1)]
+        where = self.runs["experiment_id"].loc[params.index]
+        # By columns: a tuple of texts a run would take more than all that is read of it.
+        columns = [where, *(params[name].fillna("") for name in kept)]
+        settings = pd.concat(columns, axis=1, ignore_index=True)
+        return bool(settings.duplicated().any())
 
     def history(
         self, metrics: str | Sequence[str] | None = None, run_ids: Sequence[str] | None = None

@@ -229,7 +229,19 @@ def _is_terminal(stream: Any) -> bool:
 def as_json(record: Mapping[str, Any]) -> str:
     """A record as JSON, without secrets, and in ASCII only: an escape for what hides in a terminal
     would not be JSON's own."""
-    return json.dumps(_scrubbed(record), allow_nan=False)
+    together = "\n".join(_strings(record))  # looked through at once, which is seldom in vain
+    if secrets.scrub(together) != together:
+        record = _scrubbed(record)
+    return json.dumps(record, allow_nan=False)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """The strings of a JSON value, but for the keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(one)
 
 
 def _scrubbed(value: Any) -> Any:

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ import typer
 from qualia_lab.cli.console import TELLING, as_json, glyphs
 from qualia_lab.cli.options import Configured, Talk, Which, takes
 from qualia_lab.cli.tables import Column, Table, took
+from qualia_lab.text import visible
 
 if TYPE_CHECKING:
     from qualia_lab.model import RunSet
@@ -53,7 +54,6 @@ def runs(
     """
     from qualia_lab.cli.picking import picked
     from qualia_lab.errors import UsageError, known_list
-    from qualia_lab.text import visible
 
     known = ("table", "csv", "json", "ids")
     if format_ not in known:
@@ -71,16 +71,15 @@ def runs(
     elif format_ == "csv":
         out.stream(_csv(found))
     else:
-        text = "\n".join(found.runs.index) if format_ == "ids" else _table(found, which)
-        out.result(text, {})
+        lines = found.runs.index if format_ == "ids" else _table(found, which)
+        out.stream(f"{line}\n" for line in lines)
     if of_runs is not None and len(found) < of_runs:
         out.say(f"{len(found):,} of {of_runs:,} runs")
 
 
-def _table(found: RunSet, which: Which) -> str:
+def _table(found: RunSet, which: Which) -> Iterator[str]:
     """A line a run: mark, id, name, start, duration, telling metrics; aligned, nothing cut off."""
     from qualia_lab.notebook.generator import ranked_metrics
-    from qualia_lab.text import visible
 
     best = which.query().best
     names = [name for name in ranked_metrics(found) if not best or name != best[0]]
@@ -92,32 +91,37 @@ def _table(found: RunSet, which: Which) -> str:
             for one in ("took", *(visible(one, 30) for one in metrics))
         ),
     ]
+    table = Table(columns, _rows(found, metrics))
+    widths = table.widths()
+    yield table.line(table.header, widths)
+    yield from (table.line(row, widths) for row in _rows(found, metrics))
+
+
+def _rows(found: RunSet, metrics: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The cells of each run; made twice over, since all at once take as much as the runs."""
     marks = glyphs(sys.stdout).marks
-    runs = found.runs
-    starts, ends = (runs[one].tolist() for one in ("started", "duration"))
-    texts = [
-        [
-            f"{value:.4g}" if here else ""
-            for value, here in zip(found.metrics[one], found.logged[one], strict=True)
-        ]
-        for one in metrics
-    ]
-    rows = [
-        [
-            marks.get(status, "?"),
-            str(run_id)[:8],
-            visible(name, 40),
-            "" if start != start else f"{start:%Y-%m-%d %H:%M}",
-            took(seconds.total_seconds()),
-            *values,
+    for begin in range(0, len(found), _AT_ONCE):
+        rows = slice(begin, begin + _AT_ONCE)
+        runs, logged = found.runs.iloc[rows], found.logged.iloc[rows]
+        starts, ends = (runs[one].tolist() for one in ("started", "duration"))
+        texts = [
+            [
+                f"{value:.4g}" if here else ""
+                for value, here in zip(found.metrics[one].iloc[rows], logged[one], strict=True)
+            ]
+            for one in metrics
         ]
         for run_id, status, name, start, seconds, *values in zip(
             runs.index, runs["status"], runs["name"], starts, ends, *texts, strict=True
-        )
-    ]
-    table = Table(columns, rows)
-    widths = table.widths()
-    return "\n".join(table.line(row, widths) for row in (table.header, *rows))
+        ):
+            yield [
+                marks.get(status, "?"),
+                str(run_id)[:8],
+                visible(name, 40),
+                "" if start != start else f"{start:%Y-%m-%d %H:%M}",
+                took(seconds.total_seconds()),
+                *values,
+            ]
 
 
 def _records(found: RunSet) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _GAP = 2
@@ -33,13 +33,14 @@ class Table:
     """
 
     def __init__(
-        self, columns: Sequence[Column], rows: Sequence[Sequence[str]], cut: str = "…"
+        self, columns: Sequence[Column], rows: Iterable[Sequence[str]], cut: str = "…"
     ) -> None:
         self.columns = tuple(columns)
         self._cut = cut
-        titles = [column.title for column in self.columns]
-        cells = zip(titles, *rows, strict=True)
-        self._natural = [max(map(cell_width, column)) for column in cells]
+        self._natural = [cell_width(column.title) for column in self.columns]
+        for row in rows:  # which may be many, and made one after the other
+            pairs = zip(self._natural, row, strict=True)
+            self._natural = [max(width, cell_width(text)) for width, text in pairs]
 
     @property
     def header(self) -> tuple[str, ...]:

@@ -255,34 +255,39 @@ def _planned(section: Section, runs: RunSet, metric: str | None) -> PlannedSecti
     lacks = tuple(fact for fact in section.needs if not runs.has(fact))
     if lacks or section.for_each is None:
         return PlannedSection(section=section, items=() if lacks else ({},), lacks=lacks)
-    items = _items(section.for_each, runs)
-    if section.for_each == "run" and section.most is not None and len(items) > section.most:
+    if section.for_each == "run" and section.most is not None and len(runs) > section.most:
         from qualia_lab.analysis.values import best_order
 
-        place = {one: number for number, one in enumerate(best_order(runs, metric))}
-        items.sort(key=lambda item: place[item["run"]["run_id"]])
+        # Of 100,000 runs, what is repeated for all of them would take more than they do.
+        best = [str(one) for one in best_order(runs, metric)[: section.most]]
+        items = _runs(best, runs)
+        return PlannedSection(section=section, items=tuple(items), left_out=len(runs) - len(items))
+    items = _items(section.for_each, runs)
     shown = items[: section.most]
     return PlannedSection(section=section, items=tuple(shown), left_out=len(items) - len(shown))
+
+
+def _runs(run_ids: Sequence[str], runs: RunSet) -> list[dict[str, Any]]:
+    keys, labels = _keys(run_ids), run_labels(runs)
+    names, statuses = runs.runs["name"], runs.runs["status"]
+    return [
+        {
+            "key": keys[run_id],
+            "run": {
+                "run_id": run_id,
+                "name": names[run_id] or run_id,
+                "label": labels[run_id],
+                "status": statuses[run_id],
+            },
+        }
+        for run_id in run_ids
+    ]
 
 
 def _items(loop: str, runs: RunSet) -> list[dict[str, Any]]:
     """What a section repeats for; ``key`` makes the ids of its cells."""
     if loop == "run":
-        names = zip(runs.runs.index, runs.runs["name"], runs.runs["status"], strict=True)
-        labels = run_labels(runs)
-        keys = _keys([str(run_id) for run_id in runs.runs.index])
-        return [
-            {
-                "key": keys[run_id],
-                "run": {
-                    "run_id": run_id,
-                    "name": name or run_id,
-                    "label": labels[run_id],
-                    "status": status,
-                },
-            }
-            for run_id, name, status in names
-        ]
+        return _runs([str(one) for one in runs.runs.index], runs)
     if loop == "metric":
         return [{"key": _digest(name)[:12], "metric": name} for name in ranked_metrics(runs)]
     pairs = runs.runs[["experiment_id", "experiment"]].drop_duplicates()
