@@ -88,6 +88,18 @@ def test_a_title_stands_above_the_factor_of_an_axis() -> None:
     assert title.get_window_extent(renderer).y0 >= factor.y1 - 2
 
 
+def test_a_long_caption_is_moved_to_where_there_is_room() -> None:
+    figure = Figure("caption", figsize=(9, 3))
+    axes = figure.add_subplot()
+    axes.set_yticks([0, 1], [LONG, LONG])
+    axes.set_xlabel("what is drawn, and what is not drawn, and why that is; " * 2, fontsize=8)
+    dress(axes, "dots")
+    drawn(figure)
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    assert axes.xaxis.label.get_window_extent(renderer).x0 >= 0
+    assert axes.xaxis.label.get_window_extent(renderer).x1 <= figure.bbox.width
+
+
 def test_labels_that_leave_no_room_are_cut_and_not_the_axes() -> None:
     figure = Figure("no room", figsize=(2, 1))
     axes = figure.add_subplot()
