@@ -18,10 +18,11 @@ from stores import T0, Run, curve, fill, run_id
 from qualia_lab import ArtifactExplorer, analysis
 from qualia_lab.analysis import labels
 from qualia_lab.analysis.images import Picture
-from qualia_lab.analysis.show import Figure, Note
+from qualia_lab.analysis.show import Figure, Note, Report
 from qualia_lab.directions import direction, ranked
 from qualia_lab.errors import NotFoundError, TooFewRunsError
 from qualia_lab.model import Query, RunSet
+from qualia_lab.text import visible
 
 NAN, INF = float("nan"), float("inf")
 
@@ -331,3 +332,12 @@ def test_frames_are_named_with_their_shapes(empty_store: Path) -> None:
     assert table.loc["runs.metrics", "shape"] == "3 × 2"
     for name in table.index:
         assert name.startswith("runs.")
+
+
+def test_a_table_of_values_is_written_as_pandas_writes_it() -> None:
+    texts = [visible(one) for one in HOSTILE]
+    table = pd.DataFrame({"value": texts}, index=pd.Index(texts, dtype="object"), dtype="object")
+    theirs = table.to_html(border=0, header=False)
+    for cell in ("th", "td"):
+        theirs = theirs.replace(f"<{cell}>", f'<{cell} style="text-align: left">')
+    assert theirs in Report([("Params", table)])._repr_html_()

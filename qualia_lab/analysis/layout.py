@@ -66,6 +66,8 @@ class Once(LayoutEngine):
             _share(fig, edges, margins)
             if (abs(placed[0][0].bbox.size / before - 1) < _CLOSE).all():
                 break
+        for axes, _ in placed:
+            _inside(axes, renderer)
 
 
 def _edges(figure: Figure, renderer: RendererBase) -> _Margins:
@@ -143,6 +145,17 @@ def _label(axis: Axis, ticks: tuple[float, float], way: tuple[int, int]) -> floa
     x, y = (0.0 if way[0] else x), (0.0 if way[1] else y)
     axis.set_label_coords(x, y, transform=axis.axes.transAxes + shift)
     return float(pad * figure.dpi)
+
+
+def _inside(axes: Axes, renderer: RendererBase) -> None:
+    """Move a caption below axes that would leave the figure on the right, as far as it has room."""
+    label, air = axes.xaxis.label, _AIR * axes.figure.dpi
+    if not label.get_text():
+        return
+    box = label.get_window_extent(renderer)
+    beyond = min(box.x1 - axes.figure.bbox.width + air, box.x0 - air)
+    if beyond > 0:
+        label.set_x(label.get_position()[0] - beyond / axes.bbox.width)
 
 
 def _titles(axes: Axes, lift: float, renderer: RendererBase) -> list[BboxBase]:

@@ -27,6 +27,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINE_STYLES = ("-", "--", ":")
 GREY = "#9a9a9a"
 INK = "#333333"
+_LEFT = '<{0} style="text-align: left">{1}</{0}>'
 _SIDE_BY_SIDE = "display: flex; flex-wrap: wrap; gap: 0 2.5em; align-items: flex-start"
 
 
@@ -71,17 +72,29 @@ class Report:
         # The classes keep MathJax from typesetting what somebody logged between dollar signs.
         parts = [f'<div class="tex2jax_ignore mathjax_ignore" style="{_SIDE_BY_SIDE}">']
         for caption, table in self.tables:
-            # One column of values explains itself.
-            header = list(table.columns) != ["value"]
-            shown = table.to_html(border=0, index_names=False, header=header, float_format=number)
-            if not len(table.select_dtypes("number").columns):
-                shown = shown.replace("<td>", '<td style="text-align: left">')
-                shown = shown.replace("<th>", '<th style="text-align: left">')
-            parts.append(f"<div><h4>{html.escape(caption)}</h4>{shown}</div>")
+            parts.append(f"<div><h4>{html.escape(caption)}</h4>{_table_html(table)}</div>")
         parts.append("</div>")
         if self.absent:
             parts.append(f"<p><em>{html.escape(visible(self.absent))}</em></p>")
         return "\n".join(parts)
+
+
+def _table_html(table: pd.DataFrame) -> str:
+    """A table as pandas writes it, texts to the left; one column of values explains itself."""
+    values = list(table.columns) == ["value"]
+    if values and all(isinstance(one, str) for one in (*table.index, *table["value"])):
+        # A notebook has three of these for each run, and pandas takes its time.
+        rows = (
+            f"    <tr>\n      {_LEFT.format('th', html.escape(str(name).strip(), quote=False))}\n"
+            f"      {_LEFT.format('td', html.escape(value.strip(), quote=False))}\n    </tr>\n"
+            for name, value in table["value"].items()
+        )
+        return f'<table class="dataframe">\n  <tbody>\n{"".join(rows)}  </tbody>\n</table>'
+    shown = table.to_html(border=0, index_names=False, header=not values, float_format=number)
+    if not len(table.select_dtypes("number").columns):
+        shown = shown.replace("<td>", '<td style="text-align: left">')
+        shown = shown.replace("<th>", '<th style="text-align: left">')
+    return shown
 
 
 class Figure(_Figure):

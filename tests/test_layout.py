@@ -1,0 +1,114 @@
+"""Figures are laid out so that nothing is cut off and nothing overlaps, measured by matplotlib."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.transforms import Bbox
+
+from qualia_lab.analysis.show import Figure, dress
+
+LONG = "a setting whose name is as long as charts let it be: 60 chars"
+
+
+def drawn(figure: Figure) -> tuple[list[Bbox], Bbox]:
+    """What each axes spans with its labels, once drawn, and what the figure does."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    return [one.get_tightbbox(renderer, for_layout_only=True) for one in figure.axes], figure.bbox
+
+
+def panels(rows: int, columns: int, labels: list[str], scale: float = 1.0) -> Figure:
+    figure = Figure("panels", figsize=(9, 1 + 2.2 * rows))
+    for place in range(rows * columns):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        axes.plot(np.arange(len(labels)), scale * np.linspace(0.001, 1, len(labels)), "o")
+        axes.set_xlabel("step")
+        axes.set_ylabel("what is measured")
+        dress(axes, f"panel {place}")
+    return figure
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 3), (3, 2), (4, 3)])
+@pytest.mark.parametrize("scale", [1.0, 1e-7, 1e12])
+def test_panels_do_not_touch(rows: int, columns: int, scale: float) -> None:
+    boxes, whole = drawn(panels(rows, columns, ["a", "b", "c"], scale))
+    for box in boxes:
+        assert box.x0 >= whole.x0 - 2
+        assert box.y0 >= whole.y0 - 2
+        assert box.x1 <= whole.x1 + 2
+        assert box.y1 <= whole.y1 + 2
+    for one, other in combinations(boxes, 2):
+        assert Bbox.intersection(one.padded(-1), other.padded(-1)) is None
+
+
+@pytest.mark.parametrize("names", [["run"], ["run", LONG], [LONG] * 8])
+def test_names_beside_axes_are_not_cut(names: list[str]) -> None:
+    figure = Figure("names", figsize=(9, 0.9 + 0.32 * (len(names) + 1)))
+    axes = figure.add_subplot()
+    axes.barh(range(len(names)), range(1, len(names) + 1))
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    dress(axes, "bars")
+    axes.set_xlabel("a caption that is\non two lines")
+    ((box,), whole) = drawn(figure)
+    assert 0 <= box.x0 < 20
+    assert 0 <= box.y0 < 20
+    assert box.x1 <= whole.x1
+    assert axes.bbox.width > 0.2 * whole.width
+
+
+def test_what_stands_at_the_edges_is_beside_the_axes() -> None:
+    figure = panels(2, 2, ["a", "b"])
+    figure.suptitle("above all", x=0.01, horizontalalignment="left")
+    figure.supylabel("on the left")
+    lines = figure.axes[0].lines
+    figure.legend(lines, [LONG], loc="outside lower center", title="one\ntwo\nthree")
+    boxes, whole = drawn(figure)
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    outside = [one.get_window_extent(renderer) for one in (*figure.texts, *figure.legends)]
+    for box in outside:
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.y1 <= whole.y1
+        assert all(Bbox.intersection(box, one.padded(-1)) is None for one in boxes)
+
+
+def test_a_title_stands_above_the_factor_of_an_axis() -> None:
+    figure = panels(1, 1, ["a", "b"], 1e12)
+    drawn(figure)
+    (axes,) = figure.axes
+    assert axes.yaxis.get_offset_text().get_text() == "1e12"
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    factor = axes.yaxis.get_offset_text().get_window_extent(renderer)
+    (title,) = (one for one in axes.get_children() if getattr(one, "get_text", str)() == "panel 0")
+    assert title.get_window_extent(renderer).y0 >= factor.y1 - 2
+
+
+def test_a_long_caption_is_moved_to_where_there_is_room() -> None:
+    figure = Figure("caption", figsize=(9, 3))
+    axes = figure.add_subplot()
+    axes.set_yticks([0, 1], [LONG, LONG])
+    axes.set_xlabel("what is drawn, and what is not drawn, and why that is; " * 2, fontsize=8)
+    dress(axes, "dots")
+    drawn(figure)
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    assert axes.xaxis.label.get_window_extent(renderer).x0 >= 0
+    assert axes.xaxis.label.get_window_extent(renderer).x1 <= figure.bbox.width
+
+
+def test_labels_that_leave_no_room_are_cut_and_not_the_axes() -> None:
+    figure = Figure("no room", figsize=(2, 1))
+    axes = figure.add_subplot()
+    axes.set_yticks([0, 1], [LONG, LONG])
+    drawn(figure)
+    assert axes.bbox.width >= 0.19 * figure.bbox.width
+    assert Figure("nothing", figsize=(2, 1)).png()
+
+
+def test_a_figure_that_is_drawn_again_looks_the_same() -> None:
+    figure = panels(2, 2, ["a", "b", "c"])
+    assert figure.png() == figure.png()
