@@ -108,6 +108,9 @@ HEAD = """| runs | a kernel that imports pandas and matplotlib, s | the notebook
 def main() -> None:
     """Measure, print, and write the results."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    # What is installed comes with its bytecode; what is run from a checkout may compile all of its
+    # modules in each kernel.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     print(HEAD, flush=True)
     lines = []
     with tempfile.TemporaryDirectory() as name:
