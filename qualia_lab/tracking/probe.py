@@ -6,6 +6,7 @@ import os
 import time
 from typing import Any
 
+from qualia_lab import secrets
 from qualia_lab.errors import ServerError
 from qualia_lab.text import visible
 from qualia_lab.tracking import boundary
@@ -43,7 +44,8 @@ def probe(uri: str) -> str:
         ) as answer,
     ):
         body = _beginning(answer, boundary.read_seconds())
-    shown = visible(body, 80)
+    # Scrubbed first: what is cut out of a secret is one too, and no longer known as such.
+    shown = visible(secrets.scrub(body), 80)
     if answer.status_code in (401, 403):
         raise boundary.not_allowed(visible(where, 200), "Reading", f"{answer.status_code} {shown}")
     if answer.status_code == 404:

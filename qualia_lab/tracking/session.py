@@ -20,6 +20,7 @@ _CONNECT_SECONDS = 2.5
 _RETRIES = 2
 _PAUSE_SECONDS = 0.5
 _CONNECTIONS = 8
+_LOOKED_AT = 10_000
 _PASSING = (429, 500, 502, 503, 504)
 
 
@@ -38,7 +39,7 @@ class RefusedError(ValueError):
     def __init__(self, status: int, content: bytes) -> None:
         self.status = status
         self.error_code = ""
-        said = content[:120].decode("utf-8", "replace").strip()
+        said = _beginning(content, 120)
         try:
             answer = json.loads(content)
             self.error_code, said = str(answer["error_code"]), str(answer["message"])
@@ -159,12 +160,17 @@ class Session:
         return bytes(content)
 
 
+def _beginning(content: bytes, most: int) -> str:
+    """What an answer begins with. What is cut out of a secret would not be known as one: first
+    they go, then it is cut."""
+    return secrets.scrub(content[:_LOOKED_AT].decode("utf-8", "replace")).strip()[:most]
+
+
 def _json_object(content: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(content)
     except ValueError as error:
-        shown = visible(content[:80].decode("utf-8", "replace"))
-        raise ValueError(f"the answer is no JSON: {shown}") from error
+        raise ValueError(f"the answer is no JSON: {visible(_beginning(content, 80))}") from error
     if not isinstance(found, dict):
         raise ValueError("the answer is no JSON object")
     return found
