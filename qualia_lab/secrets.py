@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 from qualia_lab.errors import QualiaError
-from qualia_lab.text import markdown, visible
+from qualia_lab.text import markdown, slug, visible
 
 MASK = "***"
 
@@ -154,6 +154,8 @@ def _spellings(value: str) -> set[str]:
     plain |= {quote(raw, safe=""), quote(raw), quote_plus(raw)}
     plain |= {*padded, *(encoded.rstrip("=") for encoded in padded)}
     plain |= {html.escape(value), html.escape(value, quote=False), markdown(value)}
+    # A title that repeats it names the file.
+    plain |= {name for name in [slug(value, "")] if len(name) >= _ANYWHERE}
     in_json = {json.dumps(one)[1:-1] for one in plain}
     return plain | in_json | {json.dumps(one, ensure_ascii=False)[1:-1] for one in plain}
 

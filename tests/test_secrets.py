@@ -196,6 +196,13 @@ def test_a_login_of_the_environment_is_known_as_a_header_has_it(
     assert secrets.scrub("ann") == "ann"
 
 
+def test_a_secret_in_the_name_of_a_file_is_known() -> None:
+    secrets.remember("sk-AbCdEf+0123")
+    assert secrets.scrub("notebooks/observation-sk-abcdef-0123.ipynb") == (
+        "notebooks/observation-***.ipynb"
+    )
+
+
 def test_a_short_secret_counts_as_a_word_only() -> None:
     secrets.remember("demo")
     assert secrets.scrub("a demonstrator of demo-runs, demo") == "a demonstrator of ***-runs, ***"

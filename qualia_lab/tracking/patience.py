@@ -16,11 +16,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from qualia_lab import secrets
+
 CONNECT_SECONDS = 2.5
 # What a timeout of a socket can say better than the wall clock, it has this long to say.
 _GRACE_SECONDS = 0.2
 _RETRIES = 2
 _PAUSE_SECONDS = 0.5
+# Of an answer, for what it begins with.
+_LOOKED_AT = 10_000
 # MLflow's own client asks again after these too.
 _PASSING = (408, 429, 500, 502, 503, 504)
 
@@ -38,7 +42,7 @@ class RefusedError(ValueError):
         self.status = status
         self.error_code = ""
         self.wait = _seconds(headers.get("Retry-After", ""))
-        said = " ".join(content[:120].decode("utf-8", "replace").split())
+        said = " ".join(beginning(content, 120).split())
         try:
             answer = json.loads(content)
             self.error_code, said = str(answer["error_code"]), str(answer["message"])
@@ -58,6 +62,14 @@ class RefusedError(ValueError):
     def get_http_status_code(self) -> int:
         """As MLflow's own exceptions name it."""
         return self.status
+
+
+def beginning(content: bytes, most: int) -> str:
+    """What an answer begins with, in so many characters at most.
+
+    What is cut out of a secret would not be known as one: first they go, then it is cut.
+    """
+    return secrets.scrub(content[:_LOOKED_AT].decode("utf-8", "replace")).strip()[:most]
 
 
 def _seconds(said: str) -> float:

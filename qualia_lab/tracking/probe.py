@@ -45,7 +45,7 @@ def probe(uri: str) -> str:
     with boundary.translate(where, "Connecting to"):
         status, content = patience.retried(once, boundary.read_seconds(), there=False)
     body = content.decode("utf-8", "replace").strip()
-    shown = visible(body, 80)
+    shown = visible(patience.beginning(content, 80))
     if status in (401, 403):
         raise boundary.not_allowed(visible(where, 200), "Reading", f"{status} {shown}")
     if status == 404:

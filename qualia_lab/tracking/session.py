@@ -88,7 +88,7 @@ class Session:
         try:
             found = json.loads(content)
         except (ValueError, RecursionError) as error:  # nested past what Python follows
-            shown = visible(content[:80].decode("utf-8", "replace"))
+            shown = visible(patience.beginning(content, 80))
             raise ValueError(f"the answer is no JSON: {shown or 'it is empty'}") from error
         if not isinstance(found, dict):
             raise ValueError("the answer is no JSON object")

@@ -48,6 +48,8 @@ OF_ENVIRONMENT = (
     "OPENAI_API_KEY",
     "PGPASSWORD",
 )
+# So many characters of a canary are of no other, and of nothing else.
+_TELLING = 12
 SITE = Path(__file__).with_name("secret_site.py")
 
 
@@ -155,7 +157,8 @@ def _pattern() -> re.Pattern[bytes]:
 
 
 def spellings_of(text: str) -> set[str]:
-    """How a text may stand somewhere."""
+    """How a text may stand somewhere: its beginning, since what was cut short has leaked too."""
+    text = text[:_TELLING]
     urls = {quote(text, safe=""), quote(text), quote_plus(text)}
     urls |= {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in urls}
     encoded = set()

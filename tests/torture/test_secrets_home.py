@@ -78,7 +78,10 @@ def repeating(name: str) -> Callable[[Path], list[Path]]:
                 "INSERT INTO params (key, value, run_uuid) VALUES ('api', ?, ?)",
                 (f"key={CANARIES[name]}", run_id(0)),
             )
-            db.execute("UPDATE experiments SET name = ?", (f"exp {CANARIES[name]}",))
+            db.execute(
+                "UPDATE experiments SET name = ? WHERE experiment_id = 1",
+                (f"exp {CANARIES[name]}",),
+            )
         return []
 
     return prepare
