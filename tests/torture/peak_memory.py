@@ -81,6 +81,13 @@ def _watch(pid: int, peaks: dict[int, float], over: threading.Event) -> None:
                     peaks[one] = max(peaks.get(one, 0.0), int(line.split()[1]) / 1024)
 
 
+def _program(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def _below(pid: int) -> list[int]:
     found: list[int] = []
     for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -89,5 +96,7 @@ def _below(pid: int) -> list[int]:
         except OSError:
             continue
         for child in children:
-            found += [child, *_below(child)]
+            # Until it runs its own program, a child shows the memory of the one that started it.
+            if _program(child) != _program(pid):
+                found += [child, *_below(child)]
     return found
