@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -12,6 +12,17 @@ from pathlib import Path
 
 from commands import environment
 from conftest import BIN
+
+# A process counts as its own the memory of the one that forked it, so a small one does that: this
+# one may hold anything.
+_LAUNCHER = """
+import os, sys
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+with open(sys.argv[1], "w") as file:
+    file.write(f"{usage.ru_maxrss} {pid}")
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +54,7 @@ def measured_process(command: list[str], cwd: Path, env: Mapping[str, str] | Non
     start = time.monotonic()
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-ISc", _LAUNCHER, str(cwd / ".peak"), *command],
             cwd=cwd,
             env=environment(env),
             stdin=subprocess.DEVNULL,
@@ -54,15 +65,16 @@ def measured_process(command: list[str], cwd: Path, env: Mapping[str, str] | Non
     over = threading.Event()
     watcher = threading.Thread(target=_watch, args=(process.pid, peaks, over))
     watcher.start()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    code = process.wait()
     over.set()
     watcher.join()
+    own, pid = (cwd / ".peak").read_text().split()
+    peaks.pop(int(pid), None)
     return Took(
-        code=process.returncode,
+        code=code,
         out=out,
         err=err.read_text(),
-        own=usage.ru_maxrss / 1024,
+        own=int(own) / 1024,
         below=max(peaks.values(), default=0.0),
         seconds=time.monotonic() - start,
     )
@@ -81,6 +93,13 @@ def _watch(pid: int, peaks: dict[int, float], over: threading.Event) -> None:
                     peaks[one] = max(peaks.get(one, 0.0), int(line.split()[1]) / 1024)
 
 
+def _program(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def _below(pid: int) -> list[int]:
     found: list[int] = []
     for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -89,5 +108,7 @@ def _below(pid: int) -> list[int]:
         except OSError:
             continue
         for child in children:
-            found += [child, *_below(child)]
+            # Until it runs its own program, a child shows the memory of the one that started it.
+            if _program(child) != _program(pid):
+                found += [child, *_below(child)]
     return found

@@ -57,7 +57,7 @@ def test_many_runs_are_listed(form: str, store: Path, tmp_path: Path, saw: Saw) 
     saw(lists=1, runs_listed=RUNS, MB_at_most=most, seconds_at_most=took.seconds)
 
 
-@pytest.mark.parametrize("experiment", ["wide", "compared", "long"])
+@pytest.mark.parametrize("experiment", ["compared", "long"])
 def test_a_notebook_about_them_is_executed(
     experiment: str, store: Path, tmp_path: Path, saw: Saw
 ) -> None:
@@ -65,9 +65,16 @@ def test_a_notebook_about_them_is_executed(
     took = measured(*args, "--no-input", "--execute", "-o", "x.ipynb", cwd=tmp_path, program=CREATE)
     most = fine(took)
     assert took.below > 50, "the kernel was not seen"
-    count = {"wide": RUNS, "compared": COMPARED, "long": POINTS}[experiment]
-    name = {"wide": "runs_in_a_notebook", "compared": "runs_compared", "long": "points_read"}
-    saw(MB_at_most=most, seconds_at_most=took.seconds, **{name[experiment]: count})
+    count = {"compared": COMPARED, "long": POINTS}[experiment]
+    name = {"compared": "runs_compared", "long": "points_read"}[experiment]
+    saw(MB_at_most=most, seconds_at_most=took.seconds, **{name: count})
+
+
+def test_a_notebook_about_all_of_them_is_written(store: Path, tmp_path: Path, saw: Saw) -> None:
+    args = ("--tracking-uri", f"sqlite:///{store}", "--experiment", "wide", "--all")
+    took = measured(*args, "--no-input", "-o", "x.ipynb", cwd=tmp_path, program=CREATE)
+    assert (tmp_path / "x.ipynb").stat().st_size < 200_000
+    saw(MB_at_most=fine(took), runs_in_a_notebook=RUNS)
 
 
 def test_several_at_once_ask_one_server(store: Path, tmp_path: Path, saw: Saw) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,12 @@ from torture_table import Saw, size
 from warm_commands import Warm, warm
 
 pytestmark = [pytest.mark.torture("passing"), pytest.mark.xdist_group("server")]
-LANES = 3
 # Asked for again by the client, since asking changes nothing.
 AGAIN = ("429, wait 1 s", "408", "500", "502", "503", "504", "reset", "closed", "cut off")
 # Not asked for again: they look as if they would stay.
 FINAL = ("401", "404", "truncated JSON", "empty 200", "login page", "wrong items", "slow body")
-# A server that wants to be left alone for a second is asked twice more within the deadline at most.
-_TRIES = 3
+# What the command asks for when nothing fails: the version, the experiments, the runs.
+_REQUESTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +41,13 @@ def schedule(seed: int) -> Schedule:
     draw = random.Random(seed)
     must = seed % 3 != 0
     faults: dict[int, str] = {}
-    at = draw.randrange(5)
+    at = draw.randrange(_REQUESTS)
     for _ in range(draw.randint(1, 3)):
         for _ in range(1 if must else draw.randint(1, 4)):
             faults[at] = draw.choice(AGAIN if must else AGAIN + FINAL)
             at += 1
         # What was asked for again passes before the next moment.
-        at += draw.randint(1, 3)
+        at += draw.randint(1, 2)
     return Schedule(faults=faults, must=must)
 
 
@@ -72,7 +72,6 @@ class Player:
 
 
 _ENDS = {"experiments": "experiments/search", "runs": "runs/search"}
-Make = Callable[..., Done]
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +91,7 @@ def judged(
 ) -> bool:
     """Whether the notebook is there; it must be the undisturbed one, or nothing at all."""
     told = f"{plan} met {met}: {done}"
+    assert met, told
     assert "Traceback" not in done.err, told
     if done.code == 0:
         assert (folder / "x.ipynb").read_bytes() == undisturbed, told
@@ -105,43 +105,69 @@ def judged(
     return False
 
 
-@pytest.mark.parametrize("lane", range(LANES))
-def test_a_fault_that_passes(lane: int, server: str, data: Data, tmp_path: Path, saw: Saw) -> None:
+@dataclass(kw_only=True)
+class Tally:
+    """What came of the schedules of a lane."""
+
+    schedules: int = 0
+    notebooks_identical: int = 0
+    nothing_written: int = 0
+    faults_met: int = 0
+    as_processes: int = 0
+
+
+def played(lane: int, server: str, data: Data, folder: Path, seeds: Sequence[int]) -> Tally:
     """One schedule after the other; every 25th is a process of its own."""
-    count, survived, processes, faults = size(4, full=100), 0, 0, 0
+    tally = Tally(schedules=len(seeds))
     with ExitStack() as stack:
         proxy = stack.enter_context(proxied(server, lambda _: None))
-        printed = tmp_path / "printed"
-        printed.mkdir()
+        printed = folder / "printed"
+        printed.mkdir(parents=True)
         warmed: Warm = stack.enter_context(warm(printed))
         args = arguments(proxy, data)
-        start = tmp_path / "undisturbed"
+        start = folder / "undisturbed"
         start.mkdir()
         assert command(*args, cwd=start, program=CREATE).code == 0
         undisturbed = (start / "x.ipynb").read_bytes()
-        for number in range(count):
-            folder = tmp_path / f"{number}"
-            folder.mkdir()
-            plan = schedule(LANES * number + lane)
+        assert len(proxy.asked) == _REQUESTS, proxy.asked
+        for number, seed in enumerate(seeds):
+            here = folder / f"{number}"
+            here.mkdir()
+            plan = schedule(seed)
             proxy.rule = player = Player(plan)
-            if number % 25 == 24:
-                done = command(*args, cwd=folder, program=CREATE)
-                processes += 1
-            else:
-                forked = warmed.run(*args, cwd=folder)
-                done = Done(code=forked.code, out=forked.out, err=forked.err)
-            survived += judged(
-                done, plan, player.met, folder, undisturbed, f"127.0.0.1:{proxy.port}"
+            is_process = number % 25 == 24
+            done = (
+                command(*args, cwd=here, program=CREATE)
+                if is_process
+                else _forked(warmed, *args, cwd=here)
             )
-            faults += len(player.met)
-    assert survived > 0
-    saw(
-        schedules=count,
-        notebooks_identical=survived,
-        nothing_written=count - survived,
-        faults_met=faults,
-        as_processes=processes,
-    )
+            is_there = judged(done, plan, player.met, here, undisturbed, f"127.0.0.1:{proxy.port}")
+            tally.notebooks_identical += is_there
+            tally.nothing_written += not is_there
+            tally.faults_met += len(player.met)
+            tally.as_processes += is_process
+    return tally
+
+
+def _forked(warmed: Warm, *args: str, cwd: Path) -> Done:
+    ended = warmed.run(*args, cwd=cwd)
+    return Done(code=ended.code, out=ended.out, err=ended.err)
+
+
+@pytest.mark.timeout(1200)
+def test_a_fault_that_passes(server: str, data: Data, tmp_path: Path, saw: Saw) -> None:
+    """Several lanes at once, each with a proxy of its own: most of the time is waiting."""
+    lanes = size(2, full=4)
+    seeds = range(size(8, full=300))
+
+    def one(lane: int) -> Tally:
+        return played(lane, server, data, tmp_path / f"{lane}", seeds[lane::lanes])
+
+    with ThreadPoolExecutor(lanes) as pool:
+        tallies = list(pool.map(one, range(lanes)))
+    assert all(tally.notebooks_identical for tally in tallies)
+    for tally in tallies:
+        saw(**asdict(tally))
 
 
 def test_a_client_that_asks_once_and_writes_what_came_is_caught(
