@@ -110,6 +110,16 @@ def test_one_run_has_a_cell_that_says_what_a_comparison_needs(empty_store: Path)
     assert not [cell for cell in made.cells if cell.id.startswith("comparison")]
 
 
+def test_what_is_typed_may_be_no_utf8(two_runs: tuple[str, RunSet], tmp_path: Path) -> None:
+    uri, runs = two_runs
+    selection = selection_of(uri, runs, kind="drift", title="\udcff", experiments=("\udcff",))
+    selection = replace(selection, parameters={**selection.parameters, "label": "\udcff"})
+    made = NotebookGenerator().generate(selection, runs)
+    write_notebook(made, tmp_path / "n.ipynb")
+    assert made.metadata.qualia_lab.parameters["label"] == "\ufffd"
+    assert '"\\udcff"' in str([cell.source for cell in made.cells]).replace("'", '"')
+
+
 def test_no_runs_make_no_notebook(empty_store: Path) -> None:
     uri, runs = runs_of(empty_store, 0)
     with pytest.raises(TooFewRunsError):

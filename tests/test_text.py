@@ -12,7 +12,7 @@ from conftest import HOSTILE
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qualia_lab.text import markdown, slug, visible, whole
+from qualia_lab.text import markdown, settled, slug, visible, whole
 
 HIDING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -190,3 +190,10 @@ def test_slugs(text: str, made: str) -> None:
 
 def test_a_slug_of_nothing_is_the_default_given() -> None:
     assert slug("!!!", default="runs") == "runs"
+
+
+def test_what_is_settled_keeps_its_lines_and_what_joins_letters() -> None:
+    text = "a\tb\n\u202ec\u2066 \x1b[31m \x9b \x07 \U0001f469\u200d\U0001f4bb \u200c"
+    assert settled(text) == (
+        "a\tb\n\\u202ec\\u2066 \\x1b[31m \\x9b \\x07 \U0001f469\u200d\U0001f4bb \u200c"
+    )

@@ -150,7 +150,8 @@ def test_no_text_changes_what_the_cells_do(
 
     attack()
     assert seen["refused"] <= seen["examples"] / 10
-    assert seen["named alike"] <= 2 + seen["examples"] / 50
+    # Of a whole notebook more goes by the data: an empty param makes two runs alike, say.
+    assert seen["named alike"] <= 2 + seen["examples"] / (4 if whole else 50)
     saw(examples=seen["examples"], texts_in_slots=seen["examples"] * len(SLOTS))
 
 

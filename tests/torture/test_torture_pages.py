@@ -128,6 +128,7 @@ def test_nothing_in_an_exported_page_acts(
         assert came.asked == set(), [placed(one) for one in came.asked]
         assert came.seen == browser.Seen()
         assert came.alive == _STILL
+        assert not re.search(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", came.text)
         if which == "logged":
             everything_is_there(came.text, books)
     assert books.asked[before:] == []
