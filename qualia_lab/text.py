@@ -73,9 +73,11 @@ def _shown(char: str) -> str:
         return char
     if char == "\n":
         return _NEWLINE_MARK
-    if unicodedata.category(char) not in _INVISIBLE:
-        return char
     code = ord(char)
+    # No character at all, and no font or PDF has it; which others are unassigned goes by version.
+    is_none = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    if unicodedata.category(char) not in _INVISIBLE and not is_none:
+        return char
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -197,3 +197,9 @@ def test_what_is_settled_keeps_its_lines_and_what_joins_letters() -> None:
     assert settled(text) == (
         "a\tb\n\\u202ec\\u2066 \\x1b[31m \\x9b \\x07 \U0001f469\u200d\U0001f4bb \u200c"
     )
+
+
+def test_what_is_no_character_is_an_escape() -> None:
+    assert visible("a\ufffe\uffff\ufdd0\U0001ffff\ufffd") == (
+        "a\\ufffe\\uffff\\ufdd0\\U0001ffff\ufffd"
+    )
