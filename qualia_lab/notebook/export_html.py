@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qualia_lab.notebook.export_clean import clean
-from qualia_lab.text import slug, visible, whole
+from qualia_lab.text import settled, slug, visible, whole
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -286,7 +286,8 @@ def highlighted(source: str, language: str) -> str:
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
 
-    return str(highlight(source, _lexer(language), HtmlFormatter(nowrap=True))).rstrip("\n")
+    shown = str(highlight(source, _lexer(language), HtmlFormatter(nowrap=True)))
+    return settled(shown).rstrip("\n")
 
 
 @cache
