@@ -277,7 +277,7 @@ HTML = "<!doctype html><title>Please log in</title>"
         ((404, "Not Found"), {}, 4, ["not as an MLflow server", "404"]),
         ((200, HTML), {"Content-Type": "text/html"}, 4, ["is no MLflow server", "Please log in"]),
         ((200, ""), {}, 4, ["is no MLflow server"]),
-        ((500, "oh no"), {}, 4, ["is no MLflow server", "500"]),
+        ((500, "oh no"), {}, 4, ["failed: 500 oh no", "try again later", "its log"]),
         ((302, ""), {"Location": "/version"}, 4, ["redirects"]),
         ((401, "who?"), {}, 5, ["MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN"]),
         ((403, "no"), {}, 5, ["403", "MLFLOW_TRACKING_PASSWORD"]),

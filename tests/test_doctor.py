@@ -307,7 +307,7 @@ def serving(status: int, body: bytes) -> Iterator[str]:
         (404, b"no", 4, ["not as an MLflow server", "base path"]),
         (401, b"no", 5, ["is not allowed: 401", "MLFLOW_TRACKING_USERNAME"]),
         (403, b"Invalid Host header", 5, ["--allowed-hosts"]),
-        (200, b"3.17.2", 4, ["failed", "Is it running?"]),
+        (200, b"3.17.2", 4, ["is no JSON: 3.17.2", "Check the address", "proxy"]),
     ],
 )
 def test_a_server_of_the_wrong_kind(

@@ -6,15 +6,15 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import hostile_files
 import pytest
 from commands import CREATE, Done, command, environment
-from conftest import BIN, HOSTILE
+from conftest import HOSTILE
 from hostile_files import FORBIDDEN
+from peak_memory import measured
 from stores import Run, curve, fill, run_id
 from torture_table import FULL, Saw
 from tripwired import tripping
@@ -76,32 +76,18 @@ def place(empty_store: Path) -> Place:
 def attack(place: Place, saw: Saw, *args: str) -> str:
     """Run the whole command on what lies there, and give all that it wrote."""
     before = place.seen()
-    began = time.monotonic()
-    process = subprocess.Popen(
-        [str(BIN / CREATE), "--tracking-uri", f"sqlite:///{place.store}", *ARGS, *args],
-        cwd=place.work,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr
-    said = process.stderr.read()
-    # Of the command and of the kernel that it waited for, the larger.
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    seconds, megabytes = time.monotonic() - began, used.ru_maxrss / 1024
-    assert process.returncode == 0, said
+    store = f"sqlite:///{place.store}"
+    took = measured("--tracking-uri", store, *ARGS, *args, cwd=place.work, program=CREATE)
+    assert took.code == 0, took.err
     assert not place.canary.exists()
     assert place.seen() == before
-    assert seconds < SECONDS
-    assert megabytes < MEGABYTES
+    assert took.seconds < SECONDS
+    assert took.most < MEGABYTES
     written = [path for path in place.work.rglob("*") if path.is_file()]
     text = "\n".join(path.read_text("utf-8", "replace") for path in written)
     assert FORBIDDEN not in text
     assert "root:x:0:0" not in text
-    saw(hostile_files=place.files(), commands=1, seconds=seconds, megabytes=megabytes)
+    saw(hostile_files=place.files(), commands=1, seconds=took.seconds, megabytes=took.most)
     return text
 
 

@@ -286,7 +286,7 @@ def as_ordinary(place: Place) -> Iterator[tuple[Path, int | None]]:
 def test_a_folder_that_is_closed(warmed: Warm, place: Place, saw: Saw) -> None:
     with as_ordinary(place) as (folder, uid):
         store = ["--tracking-uri", f"sqlite:///{folder}/mlflow.db", "--all", "--no-input"]
-        small = [*store, "--templates", str(folder / "kinds"), "--kind", "small"]
+        small = [*store, "--templates", str(folder / "kinds"), "--trust", "--kind", "small"]
         export = ["export", "../closed/e.ipynb", "--to"]
         tries: list[tuple[str, Sequence[str], str, str]] = [
             ("", [*small, "-o", "../closed/new.ipynb"], "new.ipynb", "-o/--output"),

@@ -51,7 +51,8 @@ class Place:
 
     @property
     def small(self) -> list[str]:
-        return [*self.everything, "--templates", str(self.root / "kinds"), "--kind", "small"]
+        folder = str(self.root / "kinds")
+        return [*self.everything, "--templates", folder, "--trust", "--kind", "small"]
 
 
 @dataclass(frozen=True, kw_only=True)
