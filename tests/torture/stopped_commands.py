@@ -102,7 +102,7 @@ class Running:
         """Send a signal, and wait for the end."""
         pid = self.process.pid
         before, began = self._times(), time.monotonic()
-        self.process.send_signal(number)
+        os.kill(pid, number)
         deadline, last = began + 60, dict(before)
         while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
             assert time.monotonic() < deadline, self.said[-2000:]

@@ -220,7 +220,7 @@ def test_a_signal_before_it_began_and_one_more_after(
             if turn % 2:
                 it.began()
                 time.sleep(of.uniform(0, 3))
-                it.process.send_signal(number)
+                os.kill(it.process.pid, number)
                 time.sleep(of.uniform(0, 0.3))
             else:
                 time.sleep(of.uniform(0, 0.1))
