@@ -17,6 +17,8 @@ import pytest
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.pop("MLFLOW_TRACKING_URI", None)
+# Where CI is set nobody is asked; the tests that ask are run by CI too.
+os.environ.pop("CI", None)
 # Where a test logs a trace, MLflow would fetch prices from GitHub.
 os.environ["MLFLOW_MODEL_CATALOG_URI"] = ""
 # Six processes beside the server that look for jobs all the time; no test gives them any.
