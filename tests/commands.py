@@ -16,6 +16,8 @@ from unittest.mock import patch
 
 from conftest import BIN
 
+from qualia_lab.cli import stopping
+
 CREATE = "create-observation-notebook"
 DEMO = "create-demo-runs"
 
@@ -84,6 +86,7 @@ def in_process(
         contextlib.chdir(cwd),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
+        patch.object(stopping, "leave", sys.exit),  # it would end this process
     ):
         try:
             main()

@@ -339,6 +339,24 @@ def test_the_first_question_waits_for_nothing_heavy(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("asked\n", "")
 
 
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), (None, 0)])
+def test_who_stops_a_command_does_not_wait_for_its_imports_to_be_taken_apart(
+    number: str | None, code: int, tmp_path: Path
+) -> None:
+    program = (
+        "import atexit, os, signal\nfrom qualia_lab.cli import console\n"
+        "atexit.register(print, 'taken apart')\n"
+        "def works() -> None:\n    print('works')\n"
+        f"    {number} and os.kill(os.getpid(), {number})\n"
+        "console.run(console.application('works', works, ''))\n"
+    ).replace("SIG", "signal.SIG")
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ("works\n" if number else "works\ntaken apart\n")
+
+
 def test_the_examples_in_the_help_can_be_pasted(tmp_path: Path) -> None:
     done = command("--help", cwd=tmp_path)
     assert done.code == 0

@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -273,7 +272,6 @@ def run(app: typer.Typer) -> NoReturn:
     # JupyterLab brings this grammar of international addresses, and jsonschema, which nbformat
     # imports, would build it for two seconds. It can do without, and no notebook asks for it.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    threads = set(threading.enumerate())
     with stopping.in_time(_stopped):
         try:
             code = _call(app)
@@ -290,7 +288,7 @@ def run(app: typer.Typer) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if code in (INTERRUPTED, TERMINATED):
             leftovers.clear()
-    if code in (INTERRUPTED, TERMINATED) and stopping.started_since(threads):
+    if code in (INTERRUPTED, TERMINATED):
         stopping.leave(code)
     sys.exit(code)
 

@@ -25,8 +25,6 @@ from qualia_lab import leftovers
 _SECONDS, _SECONDS_WITH_PROGRAMS = 0.6, 4.0
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
-_WATCHER = "qualia-stopping"
-
 _alarm: socket.socket | None = None
 
 
@@ -42,10 +40,7 @@ def in_time(say: Callable[[int], int]) -> Iterator[None]:
     receiving, sending = socket.socketpair()
     sending.setblocking(False)
     terminal = _terminal()
-    watcher = threading.Thread(
-        target=_watch, args=(receiving, terminal, say), name=_WATCHER, daemon=True
-    )
-    watcher.start()
+    threading.Thread(target=_watch, args=(receiving, terminal, say), daemon=True).start()
     _alarm = sending
     heard, told = _listen(sending.fileno()), sys.unraisablehook
     sys.unraisablehook = _untelling(told)
@@ -64,14 +59,9 @@ def listen_again() -> None:
         _listen(_alarm.fileno())
 
 
-def started_since(before: set[threading.Thread]) -> bool:
-    """Whether threads run that are not of ``before``: Python would wait for them at its end, or for
-    what they import to be imported."""
-    return any(one.name != _WATCHER for one in set(threading.enumerate()) - before)
-
-
 def leave(code: int) -> None:
-    """End the process without waiting for anybody."""
+    """End the process now. Python would wait for each thread, and take apart all it has imported,
+    which takes half a second where models were trained."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
