@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import html
 import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure as _Figure
+from matplotlib.text import Text
 
+from qualia_lab.analysis.fonts import families_with, missing_glyphs
 from qualia_lab.analysis.labels import number
 from qualia_lab.analysis.layout import Once
 from qualia_lab.text import markdown, visible
@@ -116,10 +117,12 @@ class Figure(_Figure):
         from PIL import Image
 
         canvas = FigureCanvasAgg(self)
-        with warnings.catch_warnings():
-            # A name in a script that the font lacks is drawn as boxes; that is all there is to say.
-            warnings.filterwarnings("ignore", message="Glyph")
-            canvas.draw()
+        # What no installed font has is drawn as boxes; that is all there is to say.
+        if missing := missing_glyphs(canvas.draw):
+            more = families_with(missing)
+            for text in self.findobj(Text) if more else ():
+                text.set_fontfamily([*text.get_fontfamily(), *more])
+            missing_glyphs(canvas.draw)
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         few = picture.quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         # Each colour is the mean of those that it stands for, and white is to stay white.
