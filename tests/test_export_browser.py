@@ -18,6 +18,7 @@ from commands import CREATE, command, environment, in_process
 from conftest import BIN, HOSTILE
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from stores import Run, curve, fill, run_id
 
 from qualia_lab.cli.main import main as qualia_lab
 from qualia_lab.notebook.export import export
@@ -249,6 +250,18 @@ def test_ctrl_c_while_it_prints_leaves_no_browser_and_no_file(demo: Path, tmp_pa
         state = Path(f"/proc/{pid}/stat")
         assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "n.ipynb", "pids"]
+
+
+def test_a_temp_folder_too_deep_for_sockets(migrated: Path, tmp_path: Path) -> None:
+    """The kernel and the browser each put sockets there, whose paths have a hundred characters."""
+    store = Path(shutil.copy(migrated, tmp_path / "store.db"))
+    fill(store, [Run(run_id=run_id(1), name="one", metrics={"loss": curve([1.0, 0.5])})])
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+    args = ("--tracking-uri", "sqlite:///store.db", "--all", "--export", "pdf", "-o", "n.ipynb")
+    done = command(*args, cwd=tmp_path, env={"TMPDIR": str(deep)})
+    assert (done.code, done.out) == (0, "n.ipynb\nn.pdf\n"), done.err
+    assert list(deep.iterdir()) == []
 
 
 def test_a_browser_that_fails_is_told(demo: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 _CELL_SECONDS = 600
+_SOCKETS = 5
 # With its default thresholds Python looks several times through all that pandas and matplotlib make
 # on import, of which nothing ever goes: an eighth of the time that a notebook of 20 runs takes.
 _KERNEL = ("--IPKernelApp.exec_lines=import gc; gc.set_threshold(50_000, 20, 20); del gc",)
@@ -166,6 +167,7 @@ def _client(notebook: NotebookNode, folder: Path, sockets: Path, start: Callable
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
+    from zmq import IPC_PATH_MAX_LEN
 
     class Client(AsyncKernelClient):  # type: ignore[misc]
         def start_channels(self, *args: bool, **kwargs: bool) -> None:
@@ -183,11 +185,13 @@ def _client(notebook: NotebookNode, folder: Path, sockets: Path, start: Callable
             return Client
 
         def _transport_default(self) -> str:
-            # No port that others on this machine could listen on.
-            return "ipc" if os.name == "posix" else "tcp"
+            # No port that others on this machine could listen on. A path to a socket must be short,
+            # which that of the temp folder may not be.
+            longest = f"{sockets / 'kernel-ipc-'}{_SOCKETS}"
+            fits = len(os.fsencode(longest)) <= IPC_PATH_MAX_LEN
+            return "ipc" if os.name == "posix" and fits else "tcp"
 
         def _connection_file_default(self) -> str:
-            # Paths of sockets must be short, and a home folder's may not be.
             return str(sockets / "kernel.json")
 
     return NotebookClient(

@@ -122,7 +122,7 @@ def pdf(page: str) -> bytes:
 
 
 def _run(command: list[str], folder: Path) -> str:
-    """What the browser says, which keeps its temp files in that folder.
+    """What the browser says, which keeps its temp files in that folder, where its sockets can be.
 
     It and its children are gone when this returns or raises.
     """
@@ -134,7 +134,7 @@ def _run(command: list[str], folder: Path) -> str:
         text=True,
         errors="replace",
         start_new_session=True,
-        env={**os.environ, "TMPDIR": str(folder)} if len(str(folder)) < _LONG else None,
+        env={**os.environ, "TMPDIR": str(folder) if len(str(folder)) < _LONG else "/tmp"},  # noqa: S108
     )
     with leftovers.program(lambda: process.pid):
         try:
