@@ -7,6 +7,8 @@ DEMO   := .demo
 STORE  := sqlite:///$(DEMO)/mlflow.db
 BOOK   := $(DEMO)/observation.ipynb
 JOBS   ?= 2
+# Much of the torture is waiting for servers that do not answer.
+TORTURE_JOBS ?= 3
 
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -38,7 +40,7 @@ unit: $(VENV)/.test  ## pytest, warnings as errors.
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
 torture: $(VENV)/.test  ## Attack it at full size, half an hour; writes the table of docs/security.md.
-	QUALIA_TORTURE=full $(BIN)/pytest tests/torture -n $(JOBS) --dist loadgroup
+	QUALIA_TORTURE=full $(BIN)/pytest tests/torture -n $(TORTURE_JOBS) --dist loadgroup
 
 format: $(VENV)/.test  ## Format and fix what can be fixed.
 	$(BIN)/ruff check --fix .

@@ -153,8 +153,9 @@ def test_it_stops_when_told(
             )
             longest = max(longest, stopped.quiet)
     stops = {"Ctrl_C": count, "SIGTERM": count}
-    kind = "with_a_kernel_or_browser" if work.limit == SECONDS_WITH_A_PROGRAM else "without"
-    saw(**stops, orphans=0, half_files=0, **{f"seconds_at_most_{kind}": longest})
+    kind = "with" if work.limit == SECONDS_WITH_A_PROGRAM else "without"
+    most = {f"seconds_at_most_{kind}_a_kernel_or_browser": longest}
+    saw(**stops, orphans=0, half_files=0, **most)
 
 
 def served(work: Work) -> AbstractContextManager[str]:
@@ -260,4 +261,4 @@ def test_a_main_thread_that_hears_nothing_is_ended(place: Place, tmp_path: Path,
         assert stopped.said.strip().endswith(("Stopped.", "Terminated."))
         assert stopped.quiet < SECONDS, stopped
         longest = max(longest, stopped.quiet)
-    saw(deaf_main_threads=len(ways), seconds_at_most_without=longest)
+    saw(deaf_main_threads=len(ways), seconds_at_most_without_a_kernel_or_browser=longest)
