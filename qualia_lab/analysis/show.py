@@ -14,6 +14,7 @@ from matplotlib.figure import Figure as _Figure
 
 from qualia_lab.analysis.labels import number
 from qualia_lab.analysis.layout import Once
+from qualia_lab.analysis.plain_axes import PlainAxes
 from qualia_lab.text import markdown, visible
 
 if TYPE_CHECKING:
@@ -106,6 +107,10 @@ class Figure(_Figure):
     def __init__(self, alt: str, **keywords: Any) -> None:
         super().__init__(**{"dpi": DPI, "layout": Once(), "facecolor": "white", **keywords})
         self.alt = visible(alt)
+
+    def add_subplot(self, *args: Any, **keywords: Any) -> Axes:
+        """As matplotlib's, with ``PlainAxes``."""
+        return super().add_subplot(*args, **{"axes_class": PlainAxes, **keywords})  # type: ignore[no-any-return]
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"image/png": self.png(), "text/plain": self.alt}
