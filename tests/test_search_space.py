@@ -218,8 +218,13 @@ def test_distributions_count_runs_and_the_best_quarter(empty_store: Path) -> Non
     runs = load(empty_store, params, {"loss": [float(n) for n in range(16)]})
     figure = param_distributions(runs, "loss")
     assert isinstance(figure, Figure)
-    heights = [patch.get_height() for patch in figure.axes[0].patches]
-    assert heights == [6, 10, 4, 0]  # all, then the four best
+    everybody, best = (
+        [bar.get_extents() for bar in bars.get_paths()] for bars in figure.axes[0].collections
+    )
+    assert [(bar.y0, bar.y1) for bar in everybody] == [(0, 6), (0, 10)]
+    assert [(bar.y0, bar.y1) for bar in best] == [(0, 4)]
+    assert (best[0].x0, best[0].x1) == (everybody[0].x0, everybody[0].x1)
+    assert figure.axes[0].get_ylim()[0] == 0
     assert figure.get_suptitle() == "What 16 runs tried; blue: the 4 best by loss"
     plain = param_distributions(runs)
     assert isinstance(plain, Figure)
