@@ -271,9 +271,10 @@ def test_parallel_coordinates_draw_each_run_and_what_it_lacks(empty_store: Path)
     loss = [*np.arange(13.0), NAN]
     figure = parallel_coordinates(load(empty_store, params, {"loss": loss}), "loss")
     assert isinstance(figure, Figure)
-    (lines,) = (one for one in figure.axes[0].collections if isinstance(one, LineCollection))
+    lines, *ticks = (one for one in figure.axes[0].collections if isinstance(one, LineCollection))
     paths = np.array(lines.get_segments())
     assert paths.shape == (13, 3, 2)
+    assert [len(one.get_segments()) for one in ticks][:2] == [2, 4]  # model; lr and "not logged"
     best_last = paths[-1][:, 1]
     assert best_last[-1] == 0.0
     worst = paths[0]
@@ -306,8 +307,9 @@ def test_parallel_coordinates_of_many_params_say_how_many(empty_store: Path) -> 
     )
     assert isinstance(figure, Figure)
     assert figure.axes[0].get_xlabel() == "12 runs; 8 of 20 params that vary"
-    (lines,) = (one for one in figure.axes[0].collections if isinstance(one, LineCollection))
+    lines, *ticks = (one for one in figure.axes[0].collections if isinstance(one, LineCollection))
     assert np.array(lines.get_segments()).shape[1] == 9
+    assert len(ticks) == 9
 
 
 # Two metrics
