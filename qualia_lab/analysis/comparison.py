@@ -93,7 +93,7 @@ class SideBySide:
     """Cells of one or two lines, those with a star in bold, under a caption.
 
     ``data`` are the texts, a row a metric. A Styler of pandas, with the templates that it compiles,
-    takes ten times as long as all else that this table takes.
+    takes longer than all else that this table takes.
     """
 
     data: pd.DataFrame
