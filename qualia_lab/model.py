@@ -311,6 +311,10 @@ class RunSet:
             return self
         return replace(self, better={**self.better, metric: by})
 
+    def afresh(self) -> RunSet:
+        """The same runs, of which nothing has been fetched yet."""
+        return replace(self, _cache={})
+
     def only(self, run_ids: Sequence[str]) -> RunSet:
         """These runs of the set, in this order, with what any of them logged."""
         index = list(run_ids)

@@ -28,7 +28,8 @@ def visible(text: str, most: int | None = None) -> str:
     such as ``\\u202e``. Past ``most`` characters it is cut and its length is said.
     """
     shown = text if most is None else text[:most]
-    line = "".join(_shown(char) for char in shown.replace("\r\n", "\n"))
+    # What Python calls printable neither hides nor acts; nearly all that is logged is.
+    line = shown if shown.isprintable() else _escaped(shown.replace("\r\n", "\n"))
     if len(shown) < len(text):
         line += f"… ({len(text):,} characters)"
     return line
@@ -66,6 +67,10 @@ def slug(text: str, default: str = "notebook") -> str:
     while "--" in kept or ".." in kept:
         kept = kept.replace("--", "-").replace("..", ".")
     return kept[:_SLUG_BYTES].strip(".-_") or default
+
+
+def _escaped(text: str) -> str:
+    return "".join(_shown(char) for char in text)
 
 
 def _shown(char: str) -> str:

@@ -334,10 +334,15 @@ def test_frames_are_named_with_their_shapes(empty_store: Path) -> None:
         assert name.startswith("runs.")
 
 
-def test_a_table_of_values_is_written_as_pandas_writes_it() -> None:
-    texts = [visible(one) for one in HOSTILE]
+@pytest.mark.parametrize(
+    "texts",
+    [[visible(one) for one in HOSTILE], [""], ["", "日本語", "é" * 40, "a  b"], [" b", " c "]],
+)
+def test_a_table_of_values_is_written_as_pandas_writes_it(texts: list[str]) -> None:
     table = pd.DataFrame({"value": texts}, index=pd.Index(texts, dtype="object"), dtype="object")
     theirs = table.to_html(border=0, header=False)
     for cell in ("th", "td"):
         theirs = theirs.replace(f"<{cell}>", f'<{cell} style="text-align: left">')
-    assert theirs in Report([("Params", table)])._repr_html_()
+    report = Report([("Params", table)])
+    assert theirs in report._repr_html_()
+    assert repr(report) == f"Params\n{table.to_string()}".strip()

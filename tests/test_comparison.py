@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from stores import T0, Run, curve, fill, run_id
 
 from qualia_lab import ArtifactExplorer, analysis
+from qualia_lab.analysis.comparison import SideBySide
 from qualia_lab.analysis.show import Note, Report
 from qualia_lab.errors import NotFoundError
 from qualia_lab.model import Query, RunSet
@@ -53,8 +55,8 @@ def test_last_values_side_by_side(empty_store: Path) -> None:
 
 
 def test_the_best_is_starred_and_the_rest_told_against_the_baseline(empty_store: Path) -> None:
-    styler = analysis.metrics_side_by_side(load(empty_store, *named(LOGGED)))
-    shown = styler.data[["a (baseline)", "b", "c"]]
+    table = analysis.metrics_side_by_side(load(empty_store, *named(LOGGED)))
+    shown = table.data[["a (baseline)", "b", "c"]]
     assert list(shown.loc["loss"]) == ["0.5", "0.25 ★\n-0.25, -50.0%", "NaN"]
     assert list(shown.loc["f1"]) == ["0.5 ★", "0.25\n-0.25, -50.0%", ""]
     assert list(shown.loc["m"]) == ["1", "2\n+1, +100.0%", ""], "which is better is not known"
@@ -154,9 +156,9 @@ def test_one_metric_over_the_course_of_each_run(empty_store: Path) -> None:
 
 def test_past_twelve_runs_the_best_and_the_baseline_are_shown(empty_store: Path) -> None:
     runs = load(empty_store, *named({f"r{i}": {"loss": 20.0 - i} for i in range(20)}))
-    styler = analysis.metrics_side_by_side(runs, "loss")
-    assert list(styler.data.columns) == [*(f"r{i}" for i in range(19, 8, -1)), "r0 (baseline)"]
-    assert "12 of 20 runs shown, the best by loss and the baseline" in styler.caption
+    table = analysis.metrics_side_by_side(runs, "loss")
+    assert list(table.data.columns) == [*(f"r{i}" for i in range(19, 8, -1)), "r0 (baseline)"]
+    assert "12 of 20 runs shown, the best by loss and the baseline" in table.caption
     assert analysis.compare_metrics(runs).shape == (1, 20)
 
 
@@ -166,9 +168,9 @@ def test_system_metrics_and_what_none_of_the_shown_logged_are_left_to_others(
     values = {f"r{i:02}": {"loss": float(i), "system/cpu": 1.0} for i in range(14)}
     values["late"] = {"loss": 99.0, "only_late": 1.0}
     values["first"] = {"loss": 0.5}
-    styler = analysis.metrics_side_by_side(load(empty_store, *named(values)), "loss")
-    assert list(styler.data.index) == ["loss"]
-    assert "1 of 3 metrics shown; system metrics have a section of their own" in styler.caption
+    table = analysis.metrics_side_by_side(load(empty_store, *named(values)), "loss")
+    assert list(table.data.index) == ["loss"]
+    assert "1 of 3 metrics shown; system metrics have a section of their own" in table.caption
 
 
 def test_system_metrics_alone_are_no_comparison_unless_asked_for(empty_store: Path) -> None:
@@ -181,9 +183,29 @@ def test_system_metrics_alone_are_no_comparison_unless_asked_for(empty_store: Pa
 def test_five_thousand_metrics_are_cut_and_that_is_said(empty_store: Path) -> None:
     many = {f"m{i}": float(i) for i in range(5000)}
     runs = load(empty_store, *named({"a": many, "b": many | {"loss": 1.0}}))
-    styler = analysis.metrics_side_by_side(runs)
-    assert len(styler.data) == 60
-    assert "60 of 5,001 metrics shown" in styler.caption
+    table = analysis.metrics_side_by_side(runs)
+    assert len(table.data) == 60
+    assert "60 of 5,001 metrics shown" in table.caption
+
+
+def test_side_by_side_is_written_as_html_and_as_text(empty_store: Path) -> None:
+    values = {"<i>": {"m": 0.5, "x": 1.0}, "b": {"m": 0.25}}
+    table = analysis.metrics_side_by_side(
+        load(empty_store, *named(values)).judging("m", "min"), "m"
+    )
+    assert isinstance(table, SideBySide)
+    heads = [
+        one.get_text().strip()
+        for one in BeautifulSoup(table.to_html(), "html.parser").find_all("th")
+    ]
+    assert heads == ["", "b", "<i> (baseline)", "m", "x"]
+    look = "white-space: pre-line; text-align: right"
+    assert f'<td style="{look}; font-weight: bold">0.25 ★\n-0.25, -50.0%</td>' in table.to_html()
+    assert f'<td style="{look}">0.5</td>' in table.to_html()
+    assert "<i>" not in table.to_html()
+    assert table._repr_html_() == table.to_html()
+    assert "0.25 ★; -0.25, -50.0%" in repr(table)
+    assert repr(table).startswith("Last values; ★ best of the row")
 
 
 def test_what_differs_side_by_side(empty_store: Path) -> None:

@@ -6,9 +6,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Bbox
 
+from qualia_lab.analysis.plain_axes import PlainAxes
 from qualia_lab.analysis.show import Figure, dress
 
 LONG = "a setting whose name is as long as charts let it be: 60 chars"
@@ -112,3 +114,34 @@ def test_labels_that_leave_no_room_are_cut_and_not_the_axes() -> None:
 def test_a_figure_that_is_drawn_again_looks_the_same() -> None:
     figure = panels(2, 2, ["a", "b", "c"])
     assert figure.png() == figure.png()
+
+
+@pytest.mark.parametrize("turned", [0, 35])
+def test_plain_axes_look_as_those_of_matplotlib(turned: int) -> None:
+    pictures = []
+    for kind in (PlainAxes, Axes):
+        figure = Figure("ticks", figsize=(9, 4))
+        for place in (1, 2):
+            axes = figure.add_subplot(1, 2, place, axes_class=kind)
+            axes.set_xticks(range(5), list("abcde"))
+            axes.plot(range(5), [1, 3e6, 2, 5, 4])
+            dress(axes, "ticks")
+            axes.tick_params(axis="x", rotation=turned, labelleft=place == 1)
+            for text in axes.get_xticklabels():
+                text.set_horizontalalignment("right")
+            axes.set_yticks([1, 2e6, 3e6])
+            assert len(axes.xaxis.majorTicks) == 5
+            assert bool(axes.xaxis.minorTicks) is (kind is Axes)
+        pictures.append(figure.png())
+    assert pictures[0] == pictures[1]
+
+
+def test_plain_axes_have_no_minor_ticks() -> None:
+    figure = Figure("ticks", figsize=(9, 4))
+    axes = figure.add_subplot()
+    assert isinstance(axes, PlainAxes)
+    axes.set_yscale("log")
+    axes.set_ylim(1e-3, 1e3)
+    drawn(figure)
+    assert [text.get_text() for text in axes.get_yticklabels(minor=True)] == []
+    assert len(axes.get_yticks(minor=True)) > 20

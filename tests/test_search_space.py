@@ -218,8 +218,13 @@ def test_distributions_count_runs_and_the_best_quarter(empty_store: Path) -> Non
     runs = load(empty_store, params, {"loss": [float(n) for n in range(16)]})
     figure = param_distributions(runs, "loss")
     assert isinstance(figure, Figure)
-    heights = [patch.get_height() for patch in figure.axes[0].patches]
-    assert heights == [6, 10, 4, 0]  # all, then the four best
+    everybody, best = (
+        [bar.get_extents() for bar in bars.get_paths()] for bars in figure.axes[0].collections
+    )
+    assert [(bar.y0, bar.y1) for bar in everybody] == [(0, 6), (0, 10)]
+    assert [(bar.y0, bar.y1) for bar in best] == [(0, 4)]
+    assert (best[0].x0, best[0].x1) == (everybody[0].x0, everybody[0].x1)
+    assert figure.axes[0].get_ylim()[0] == 0
     assert figure.get_suptitle() == "What 16 runs tried; blue: the 4 best by loss"
     plain = param_distributions(runs)
     assert isinstance(plain, Figure)
@@ -266,9 +271,10 @@ def test_parallel_coordinates_draw_each_run_and_what_it_lacks(empty_store: Path)
     loss = [*np.arange(13.0), NAN]
     figure = parallel_coordinates(load(empty_store, params, {"loss": loss}), "loss")
     assert isinstance(figure, Figure)
-    (lines,) = (one for one in figure.axes[0].collections if isinstance(one, LineCollection))
+    lines, *ticks = (one for one in figure.axes[0].collections if isinstance(one, LineCollection))
     paths = np.array(lines.get_segments())
     assert paths.shape == (13, 3, 2)
+    assert [len(one.get_segments()) for one in ticks][:2] == [2, 4]  # model; lr and "not logged"
     best_last = paths[-1][:, 1]
     assert best_last[-1] == 0.0
     worst = paths[0]
@@ -301,8 +307,9 @@ def test_parallel_coordinates_of_many_params_say_how_many(empty_store: Path) -> 
     )
     assert isinstance(figure, Figure)
     assert figure.axes[0].get_xlabel() == "12 runs; 8 of 20 params that vary"
-    (lines,) = (one for one in figure.axes[0].collections if isinstance(one, LineCollection))
+    lines, *ticks = (one for one in figure.axes[0].collections if isinstance(one, LineCollection))
     assert np.array(lines.get_segments()).shape[1] == 9
+    assert len(ticks) == 9
 
 
 # Two metrics

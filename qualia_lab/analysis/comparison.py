@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pandas.io.formats.style import Styler
 
 from qualia_lab.analysis.labels import distinct, find_run, number, plain, rough, run_labels
 from qualia_lab.analysis.show import Note
@@ -88,9 +88,48 @@ def default_baseline(runs: RunSet) -> str:
     return str(started.sort_values(kind="stable").index[0] if len(started) else runs.runs.index[-1])
 
 
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Cells of one or two lines, those with a star in bold, under a caption.
+
+    ``data`` are the texts, a row a metric. A Styler of pandas, with the templates that it compiles,
+    takes longer than all else that this table takes.
+    """
+
+    data: pd.DataFrame
+    caption: str
+
+    def __repr__(self) -> str:
+        lines = self.data.map(lambda cell: cell.replace("\n", "; "))
+        return f"{self.caption}\n{lines.to_string()}"
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def to_html(self) -> str:
+        """The table as HTML in which every text is escaped."""
+        heads = "".join(f"<th>{html.escape(str(one))}</th>" for one in self.data.columns)
+        rows = "\n".join(
+            f"    <tr><th>{html.escape(str(name))}</th>{''.join(map(_cell, row))}</tr>"
+            for name, row in zip(self.data.index, self.data.to_numpy(), strict=True)
+        )
+        return (
+            '<table class="tex2jax_ignore mathjax_ignore">\n'
+            f"  <caption>{html.escape(self.caption)}</caption>\n"
+            f"  <thead>\n    <tr><th>&nbsp;</th>{heads}</tr>\n  </thead>\n"
+            f"  <tbody>\n{rows}\n  </tbody>\n</table>"
+        )
+
+
+def _cell(text: str) -> str:
+    bold = "; font-weight: bold" if _BEST_MARK in text else ""
+    look = f"white-space: pre-line; text-align: right{bold}"
+    return f'<td style="{look}">{html.escape(text)}</td>'
+
+
 def metrics_side_by_side(
     runs: RunSet, metric: str | None = None, baseline: str | None = None
-) -> Styler | Note:
+) -> SideBySide | Note:
     """Last values as people read them: the best of a row starred, each run's difference to the
     baseline below its value, with sign and percent.
 
@@ -123,9 +162,9 @@ def metrics_side_by_side(
     cells = pd.DataFrame(
         rows, index=pd.Index([plain(one, _NAME) for one in shown]), columns=headings
     )
-    # Unique labels are what Styler needs; two metrics may look alike once they are cut.
+    # Two metrics may look alike once they are cut.
     cells.index = pd.Index(distinct(list(cells.index)))
-    return _styled(cells, _caption(runs, metric, len(kept), len(shown), len(counts)))
+    return SideBySide(cells, _caption(runs, metric, len(kept), len(shown), len(counts)))
 
 
 def metric_at_best(runs: RunSet, metric: str | None, most: int = 20) -> pd.DataFrame | Note:
@@ -234,14 +273,3 @@ def _caption(runs: RunSet, metric: str | None, kept: int, rows: int, of_rows: in
         where = "; system metrics have a section of their own" if system else ""
         parts.append(f"{rows} of {of_rows:,} metrics shown{where}")
     return "; ".join(parts)
-
-
-def _styled(cells: pd.DataFrame, caption: str) -> Styler:
-    styler = cells.style.set_uuid("best").set_caption(html.escape(caption))
-    # Each of the three has to be told: Styler escapes nothing by itself.
-    styler.format(escape="html").format_index(escape="html", axis=0)
-    styler.format_index(escape="html", axis=1)
-    styler.set_table_attributes('class="tex2jax_ignore mathjax_ignore"')
-    look = "white-space: pre-line; text-align: right"
-    bold = "; font-weight: bold"
-    return styler.map(lambda cell: look + bold if _BEST_MARK in str(cell) else look)

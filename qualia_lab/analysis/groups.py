@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -406,15 +406,20 @@ def _data(runs: RunSet) -> pd.Series[str]:
 
 def _telling(params: pd.DataFrame, chosen: Sequence[Any] = ()) -> list[Any]:
     """As few columns as tell all rows apart that differ, found one by one."""
+    codes = {name: pd.factorize(values)[0] + 1 for name, values in params.items()}
 
-    def different(names: list[Any]) -> int:
-        return len(params[names].drop_duplicates()) if names else min(1, len(params))
+    def split(kinds: np.ndarray, name: Any) -> np.ndarray:
+        """Kinds of rows, numbered from 0, with those apart that differ in one more column."""
+        both = kinds * (len(params) + 1) + codes[name]
+        return np.unique(both, return_inverse=True)[1]
 
     chosen = list(chosen)
-    while different(chosen) < different(list(params.columns)):
-        left = [name for name in params.columns if name not in chosen]
-        counts = {name: different([*chosen, name]) for name in left}
-        chosen.append(max(left, key=lambda name: counts[name]))
+    nothing = np.zeros(len(params), dtype="int64")
+    kinds, every = reduce(split, chosen, nothing), reduce(split, codes, nothing)
+    while kinds.max(initial=0) < every.max(initial=0):
+        finer = {name: split(kinds, name) for name in codes if name not in chosen}
+        chosen.append(max(finer, key=lambda name: finer[name].max()))
+        kinds = finer[chosen[-1]]
     return [name for name in params.columns if name in chosen]
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import pandas as pd
 
 from qualia_lab.directions import is_system, ranked
 from qualia_lab.model import RunSet
@@ -164,7 +163,8 @@ def _curved(runs: RunSet, names: Sequence[str], most_runs: int | None) -> set[st
             picked[here[spread.astype(int)]] = True
     # Apart from the set, so that what it keeps grows once, by all that is drawn.
     ids = [str(run) for run, here in zip(runs.runs.index, picked, strict=True) if here]
-    asked = runs if picked.all() else runs.only(ids)
-    points = asked.history([name for name in names if name in set(asked.metric_names)])
-    sizes: pd.Series[int] = points.groupby(["metric", "run_id"], sort=False).size()
-    return {str(metric) for metric, _ in sizes[sizes > 1].index}
+    asked = runs if picked.all() else runs.afresh()
+    points = asked.history(list(names), ids)
+    metrics, of = (points[one].to_numpy(dtype=object) for one in ("metric", "run_id"))
+    again = (metrics[1:] == metrics[:-1]) & (of[1:] == of[:-1])
+    return {str(metric) for metric in metrics[1:][again]}

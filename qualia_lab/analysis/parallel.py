@@ -131,8 +131,8 @@ def _axis(
         "zorder": 6,
     }
     ticks = [*scale.ticks, *([(_MISSING, NOT_LOGGED)] if missing else [])]
+    axes.hlines([place for place, _ in ticks], x, x + 0.03, color=INK, linewidth=1, zorder=5)
     for place, label in ticks:
-        axes.plot([x, x + 0.03], [place, place], color=INK, linewidth=1, zorder=5)
         axes.text(x + 0.05, place, cut(label, _TICK), va="center", **style)
     if missing:
         axes.plot([x - 0.03, x + 0.03], [_MISSING, _MISSING], color=GREY, linewidth=3, zorder=5)

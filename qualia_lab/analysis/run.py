@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +54,7 @@ def run_report(runs: RunSet, run_id: str) -> Report:
 def run_details(runs: RunSet, run_id: str) -> pd.DataFrame:
     """Status, times and origin of a run: a row a known fact, one column ``value``."""
     _require(runs, run_id)
-    row = _of_run(runs.runs, run_id)
+    row = dict(runs.runs.loc[run_id].items())
     labels = run_labels(runs)
     facts = {
         "run id": run_id,
@@ -116,31 +115,32 @@ def run_metrics(runs: RunSet, run_id: str) -> pd.DataFrame:
     low, high = over(np.fmin, finite), over(np.fmax, finite)
     ways = [runs.direction(str(name)) for name in names]
     either = zip(ways, low.tolist(), high.tolist(), strict=True)
-    table = pd.DataFrame(
+    best = [{"min": least, "max": most, None: ""}[way] for way, least, most in either]
+    return pd.DataFrame(
         {
             "last": values[ends] if len(starts) else values[:0],
-            "best": pd.Series(
-                [{"min": least, "max": most, None: ""}[way] for way, least, most in either],
-                dtype="object",
-            ),
+            "best": np.array(best, dtype=object),
             "min": low,
             "max": high,
             "points": np.diff(np.append(starts, len(values))),
             "first step": over(np.minimum, steps),
             "last step": over(np.maximum, steps),
             "not finite": over(np.add, np.isnan(finite).astype("int64")),
-        }
+        },
+        index=pd.Index([plain(name, 60) for name in names], name="metric", dtype="object"),
     )
-    table.index = pd.Index([plain(name, 60) for name in names], name="metric")
-    return table
 
 
 def run_datasets(runs: RunSet, run_id: str) -> pd.DataFrame:
     """The data sets that a run logged as inputs: name, digest, context, type of source."""
     _require(runs, run_id)
-    table = runs.datasets[runs.datasets["run_id"] == run_id].drop(columns="run_id")
-    shown = table.map(lambda value: plain(value, _VALUE_CHARACTERS))
-    return shown.set_index("name").rename_axis(None)
+    here = runs.datasets["run_id"].to_numpy(dtype=object) == run_id
+    shown = {
+        name: [plain(one, _VALUE_CHARACTERS) for one in column.to_numpy(dtype=object)[here]]
+        for name, column in runs.datasets.items()
+        if name != "run_id"
+    }
+    return pd.DataFrame(shown, index=pd.Index(shown.pop("name"), dtype="object"), dtype="object")
 
 
 def run_artifacts(runs: RunSet, run_id: str) -> pd.DataFrame:
@@ -183,10 +183,4 @@ def _require(runs: RunSet, run_id: str) -> None:
 
 def _logged(frame: pd.DataFrame, run_id: str) -> dict[str, str]:
     """The values of a run that are not missing, by column."""
-    return {name: one for name, one in _of_run(frame, run_id).items() if isinstance(one, str)}
-
-
-def _of_run(frame: pd.DataFrame, run_id: str) -> dict[str, Any]:
-    """One row, column by column: a row of pandas takes a hundred times as long."""
-    place = int(frame.index.get_indexer(pd.Index([run_id]))[0])
-    return {str(name): frame[name].array[place] for name in frame.columns}
+    return {str(name): one for name, one in frame.loc[run_id].items() if isinstance(one, str)}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.collections import PolyCollection
 
 from qualia_lab.analysis.importance import by_importance
 from qualia_lab.analysis.labels import distinct, plain, rough
@@ -279,9 +280,23 @@ def _bars(axes: Axes, param: Param, best: np.ndarray) -> None:
     spots, place = np.unique(x, return_inverse=True)
     counts = np.bincount(place)
     good = np.bincount(place, weights=best)
-    axes.bar(spots, counts, width=width, color="#c4c4c4")
-    axes.bar(spots, good, width=width, color=COLOURS[0])
+    for heights, colour in ((counts, "#c4c4c4"), (good, COLOURS[0])):
+        _columns(axes, spots, heights, width, colour)
     _x_axis(axes, param, scale, 0.7 * width)
+
+
+def _columns(
+    axes: Axes, places: np.ndarray, heights: np.ndarray, width: float, colour: str
+) -> None:
+    """Bars as one thing to draw; ``bar`` makes an artist of each, at a millisecond apiece."""
+    left, right = places - width / 2, places + width / 2
+    x = np.stack([left, left, right, right], axis=1)
+    y = np.multiply.outer(heights, [0.0, 1.0, 1.0, 0.0])
+    corners = np.stack([x, y], axis=2)[heights > 0]
+    bars = PolyCollection(list(corners), facecolors=colour)
+    bars.sticky_edges.y[:] = [0]
+    axes.add_collection(bars)
+    axes.autoscale_view()
 
 
 def _best_quarter(runs: RunSet, metric: str | None) -> np.ndarray:
