@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qualia_lab import ArtifactExplorer, secrets
@@ -310,6 +310,8 @@ def test_a_broken_uri_is_a_usage_error(uri: str) -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=40))
+@example("@\x00")
+@example("user:secret@\ud800")
 def test_any_other_text_is_an_error_of_this_project(text: str) -> None:
     """Local stores only: a name of a host that happens to exist would be asked."""
     for uri in (

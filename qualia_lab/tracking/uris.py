@@ -70,6 +70,8 @@ def enter(uri: str) -> str:
     try:
         _require_sense(uri)
         bare = without_password(uri)
+        if bare != uri:
+            os.environ[VARIABLE] = uri  # which takes no null character either
     except ValueError as error:
         # What can't be parsed has its password somewhere before the last "@", and the error may
         # repeat a part of it.
@@ -81,8 +83,6 @@ def enter(uri: str) -> str:
         raise UsageError(
             f"{visible(secrets.scrub(shown), 200)} is not a URI{why}", hint=hint
         ) from None
-    if bare != uri:
-        os.environ[VARIABLE] = uri
     return bare
 
 
@@ -128,7 +128,9 @@ def _remember_login(user: str, password: str) -> None:
 
 
 def _require_sense(uri: str) -> None:
-    """Raise ``ValueError`` for a URI of a server that no request can be made of."""
+    """Raise ``ValueError`` for a URI of a server that no request can be made of, and for text that
+    no system takes for the name of anything."""
+    os.fsencode(uri)
     parts = urlsplit(uri)
     if store_type(uri) == "http" and (not parts.hostname or parts.port == 0):
         raise ValueError("it names no host" if not parts.hostname else "no server has port 0")
