@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -80,7 +81,8 @@ def notebook_of(store: Path, runs: int, folder: Path) -> nbformat.NotebookNode:
 
 def by_nbclient(notebook: nbformat.NotebookNode, folder: Path) -> None:
     """Execute it as nbclient does by itself."""
-    NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}).execute()
+    client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}})
+    client.execute(stderr=subprocess.DEVNULL)  # a warning about TCP
 
 
 def by_product(notebook: nbformat.NotebookNode, folder: Path) -> None:
