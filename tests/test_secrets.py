@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from stores import Run, curve, fill, run_id
 
 from qualia_lab import ArtifactExplorer, load, secrets
+from qualia_lab.cli import doctor
 from qualia_lab.errors import QualiaError
 from qualia_lab.model import Query
 from qualia_lab.text import markdown, visible
-from qualia_lab.tracking import uris
+from qualia_lab.tracking import patience, uris
 
 SECRETS = [
     "correct-horse-battery",
@@ -315,3 +316,15 @@ def test_the_password_of_mlflows_own_file_is_known(
     assert secrets.scrub(in_base64("ann:correct-horse%41")) == "***"
     file.write_text("no [ini")
     assert secrets.scrub("<correct-horse%41>") == "<correct-horse%41>"
+
+
+def test_what_is_cut_shows_no_part_of_a_secret() -> None:
+    """An answer of a server, and a line of the doctor: first without secrets, then cut."""
+    secret = "correct-horse-battery"
+    secrets.remember(secret)
+    text = f"the password {secret} is wrong, " + "x" * 200
+    for most in range(1, 60):
+        shown = patience.beginning(text.encode(), most)
+        assert shown == text.replace(secret, "***")[:most]
+        line = doctor._line("y" * (doctor._MOST - most) + text)
+        assert secret[:4] not in line
