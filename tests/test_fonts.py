@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,17 +26,20 @@ def titled(*points: int) -> Figure:
 
 
 @pytest.fixture
-def matplotlibs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def matplotlibs_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine without any other font."""
     own = [one for one in fontManager.ttflist if "mpl-data" in Path(one.fname).parts]
     monkeypatch.setattr(fontManager, "ttflist", own)
     monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", list)
+    fonts.families_with.cache_clear()
+    yield
+    fonts.families_with.cache_clear()
 
 
 def test_what_the_usual_font_lacks_is_drawn_with_another(matplotlibs_own: None) -> None:
     for family, has in (("DejaVu Sans", False), ("STIXGeneral", True)):
         assert bool(FT2Font(findfont(family)).get_char_index(LETTER)) == has
-    assert fonts.families_with({LETTER}) == ["STIXGeneral"]
+    assert fonts.families_with(frozenset({LETTER})) == ("STIXGeneral",)
     figure = titled(LETTER)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -45,8 +49,8 @@ def test_what_the_usual_font_lacks_is_drawn_with_another(matplotlibs_own: None) 
 
 
 def test_what_no_font_has_is_a_box(matplotlibs_own: None) -> None:
-    assert fonts.families_with({NOBODYS}) == []
-    assert fonts.families_with({NOBODYS, LETTER}) == ["STIXGeneral"]
+    assert fonts.families_with(frozenset({NOBODYS})) == ()
+    assert fonts.families_with(frozenset({NOBODYS, LETTER})) == ("STIXGeneral",)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert titled(NOBODYS).png() != titled(ord("x")).png()
@@ -58,11 +62,12 @@ def test_a_font_that_was_installed_since_matplotlib_looked(
     path = findfont("STIXGeneral")
     left = [one for one in fontManager.ttflist if "STIX" not in one.name]
     monkeypatch.setattr(fontManager, "ttflist", left)
-    assert fonts.families_with({LETTER}) == []
+    assert fonts.families_with(frozenset({LETTER})) == ()
     (tmp_path / "broken.ttf").write_bytes(b"no font")
     there = [str(path), str(tmp_path / "broken.ttf"), str(tmp_path / "gone.ttf")]
     monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: there)
-    assert fonts.families_with({LETTER}) == ["STIXGeneral"]
+    fonts.families_with.cache_clear()
+    assert fonts.families_with(frozenset({LETTER})) == ("STIXGeneral",)
 
 
 def test_fonts_that_are_gone_or_broken_are_passed_over(
@@ -74,7 +79,7 @@ def test_fonts_that_are_gone_or_broken_are_passed_over(
         for name in ("broken.ttf", "gone.ttf")
     ]
     monkeypatch.setattr(fontManager, "ttflist", [*bad, *fontManager.ttflist])
-    assert fonts.families_with({LETTER}) == ["STIXGeneral"]
+    assert fonts.families_with(frozenset({LETTER})) == ("STIXGeneral",)
 
 
 def test_other_warnings_are_passed_on() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 _MISSING = re.compile(r"Glyph (\d+) .*missing from")
 
@@ -25,7 +26,8 @@ def missing_glyphs(draw: Callable[[], object]) -> frozenset[int]:
     return frozenset(missing)
 
 
-def families_with(points: Iterable[int]) -> Sequence[str]:
+@lru_cache(maxsize=64)  # machines have a thousand fonts, and charts of a notebook the same names
+def families_with(points: frozenset[int]) -> Sequence[str]:
     """The installed font families that have most of these code points, as few as will do.
 
     Empty where none has any. Fonts that are made of pictures, as most of emoji are, can't be drawn.
@@ -38,7 +40,7 @@ def families_with(points: Iterable[int]) -> Sequence[str]:
             break
         chosen.append(best)
         left -= has.pop(best)
-    return chosen
+    return tuple(chosen)
 
 
 def _plain(name: str) -> bool:

@@ -147,11 +147,11 @@ class Figure(_Figure):
         from PIL import Image
 
         canvas = FigureCanvasAgg(self)
-        # What no installed font has is drawn as boxes; that is all there is to say.
-        if missing := missing_glyphs(canvas.draw):
-            more = families_with(missing)
-            for text in self.findobj(Text) if more else ():
+        missing = missing_glyphs(canvas.draw)
+        if missing and (more := families_with(missing)):
+            for text in self.findobj(Text):
                 text.set_fontfamily([*text.get_fontfamily(), *more])
+            # What no installed font has stays a box; that is all there is to say.
             missing_glyphs(canvas.draw)
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         few = picture.quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)

@@ -150,13 +150,6 @@ def _part(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
     return pa.table(kept, schema=schema)
 
 
-def _copied(column: pa.ChunkedArray) -> pa.Array:
-    import pyarrow as pa
-
-    (values,) = column.chunks
-    return pa.concat_arrays([values, values[:0]])
-
-
 def _text(statement: Select[Any], dialect: Any) -> str:
     return str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
