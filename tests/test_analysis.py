@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -346,3 +347,40 @@ def test_a_table_of_values_is_written_as_pandas_writes_it(texts: list[str]) -> N
     report = Report([("Params", table)])
     assert theirs in report._repr_html_()
     assert repr(report) == f"Params\n{table.to_string()}".strip()
+
+
+def test_a_table_of_numbers_is_written_as_pandas_writes_it() -> None:
+    best: list[object] = [0.1, "", 3, 2.5e-9, -1e300]
+    table = pd.DataFrame(
+        {
+            "last": [0.1, math.nan, 1e6, math.inf, -0.0],
+            "best": pd.Series(best, dtype="object"),
+            "points": [1, -100, 10**7, 0, 2**62],
+            "what it is": ["a < b & 'c'", "$x$", "é", "", "日本語"],
+        }
+    )
+    table.index = pd.Index(["a", "<b>", "c d", "", "e"], name="metric")
+    for names in (list(table.columns), ["last", "points"], ["what it is"], ["best"]):
+        shown = table[names]
+        theirs = shown.to_html(border=0, index_names=False, float_format=labels.number)
+        if not len(shown.select_dtypes("number").columns):
+            for cell in ("th", "td"):
+                theirs = theirs.replace(f"<{cell}>", f'<{cell} style="text-align: left">')
+        assert theirs in Report([("Metrics", shown)])._repr_html_()
+    lines = repr(Report([("Metrics", table[["last", "what it is"]])])).splitlines()
+    assert [line.split() for line in lines] == [
+        ["Metrics"], ["last", "what", "it", "is"], ["a", "0.1", "a", "<", "b", "&", "'c'"],
+        ["<b>", "NaN", "$x$"], ["c", "d", "1,000,000", "é"], ["inf"], ["e", "-0", "日本語"],
+    ]  # fmt: skip
+    assert len({len(line) for line in lines[1:]}) == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[None], [True], ["a\nb"], [1 + 2j], [pd.Timestamp("2026-05-05")], [[1, 2]], [" a"]],
+)
+def test_a_table_of_other_values_is_left_to_pandas(values: list[object]) -> None:
+    table = pd.DataFrame({"a": pd.Series(values, dtype="object"), "b": [1]})
+    report = Report([("Any", table)])
+    assert table.to_html(border=0, float_format=labels.number) in report._repr_html_()
+    assert repr(report) == f"Any\n{table.to_string()}"

@@ -116,24 +116,106 @@ def test_a_figure_that_is_drawn_again_looks_the_same() -> None:
     assert figure.png() == figure.png()
 
 
-@pytest.mark.parametrize("turned", [0, 35])
-def test_plain_axes_look_as_those_of_matplotlib(turned: int) -> None:
+def matplotlibs(axes: Axes) -> None:
+    """Have matplotlib make the ticks of axes, and draw them from then on."""
+    axes.get_xticklabels()
+    axes.get_yticklabels()
+
+
+def ticks_of(figure: Figure) -> list[int]:
+    return [len(one.majorTicks) for axes in figure.axes for one in (axes.xaxis, axes.yaxis)]
+
+
+@pytest.mark.parametrize("names", [list("abcde"), ["$x$", "", "a\nb", LONG[:20], "é"], None])
+@pytest.mark.parametrize("look", [{}, {"ha": "right", "rotation_mode": "anchor"}])
+def test_plain_axes_look_as_those_of_matplotlib(
+    names: list[str] | None, look: dict[str, object]
+) -> None:
     pictures = []
-    for kind in (PlainAxes, Axes):
-        figure = Figure("ticks", figsize=(9, 4))
-        for place in (1, 2):
-            axes = figure.add_subplot(1, 2, place, axes_class=kind)
-            axes.set_xticks(range(5), list("abcde"))
+    for kind, touched in ((Axes, False), (PlainAxes, False), (PlainAxes, True)):
+        figure = Figure("ticks", figsize=(9, 5))
+        for place in (1, 2, 3, 4):
+            axes = figure.add_subplot(2, 2, place, axes_class=kind)
             axes.plot(range(5), [1, 3e6, 2, 5, 4])
+            if names:
+                axes.set_xticks(range(5), names, parse_math=False, **look)
+            axes.set_yticks([] if place == 4 else [1, 2e6, 3e6])
+            axes.set_ylabel("what")
             dress(axes, "ticks")
-            axes.tick_params(axis="x", rotation=turned, labelleft=place == 1)
-            for text in axes.get_xticklabels():
-                text.set_horizontalalignment("right")
-            axes.set_yticks([1, 2e6, 3e6])
-            assert len(axes.xaxis.majorTicks) == 5
-            assert bool(axes.xaxis.minorTicks) is (kind is Axes)
+            axes.tick_params(labelleft=place == 1, left=place != 2)
+            axes.tick_params(axis="x", rotation=35 if look else 0)
+            axes.grid(place != 3, axis="x")
+            axes.set_xlim(3.5, -0.1)
+            axes.set_yscale("log" if place == 3 else "linear")
+            if kind is Axes:
+                axes.minorticks_off()
+        if touched:
+            for axes in figure.axes:
+                matplotlibs(axes)
+        pictures.append(figure.png())
+        assert any(ticks_of(figure)) is (touched or kind is Axes)
+    assert pictures[0] == pictures[1] == pictures[2]
+
+
+@pytest.mark.parametrize("side", ["top", "bottom", "both", "none"])
+def test_ticks_on_any_side_look_as_those_of_matplotlib(side: str) -> None:
+    pictures = []
+    for kind in (Axes, PlainAxes):
+        figure = Figure("ticks", figsize=(4, 3))
+        axes = figure.add_subplot(axes_class=kind)
+        axes.set_title("a title that stands above what is at the top")
+        axes.plot([0, 2e6], [-1, 1])
+        axes.xaxis.set_ticks_position(side)
+        axes.yaxis.tick_right()
+        assert axes.yaxis.get_ticks_position() == "right"
+        named = {"both": "default", "none": "unknown"}
+        assert axes.xaxis.get_ticks_position() == named.get(side, side)
         pictures.append(figure.png())
     assert pictures[0] == pictures[1]
+
+
+def test_an_axis_that_is_hidden_draws_nothing() -> None:
+    figure = Figure("ticks", figsize=(4, 3))
+    axes = figure.add_subplot()
+    axes.xaxis.set_visible(False)
+    axes.spines[:].set_visible(False)
+    axes.yaxis.set_visible(False)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    assert (np.asarray(canvas.buffer_rgba()) == 255).all()
+
+
+def test_names_set_once_ticks_are_there_are_those_that_are_drawn() -> None:
+    axes = Figure("ticks", figsize=(4, 3)).add_subplot()
+    axes.set_xticks([0, 1, 2], ["a", "b", "c"])
+    matplotlibs(axes)
+    axes.set_xticks([0, 1], ["$", "$d"], parse_math=False)
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["$", "$d"]
+    assert not any(text.get_parse_math() for text in axes.get_xticklabels())
+
+
+def test_a_changed_look_is_drawn() -> None:
+    """The one tick that is moved about is made anew when ``tick_params`` or the names change."""
+    figure = Figure("ticks", figsize=(4, 3))
+    axes = figure.add_subplot()
+    axes.set_xticks([0, 1], ["a", "b"])
+    pictures = [figure.png()]
+    axes.tick_params(labelcolor="red")
+    pictures.append(figure.png())
+    axes.set_xticks([0, 1], ["a", "b"], color="blue")
+    pictures.append(figure.png())
+    assert len(set(pictures)) == 3
+    assert not any(ticks_of(figure))
+
+
+def test_ticks_need_as_many_names() -> None:
+    axes = Figure("ticks", figsize=(4, 3)).add_subplot()
+    with pytest.raises(ValueError, match="2 ticks, but 1 labels"):
+        axes.set_xticks([0, 1], ["a"])
+    with pytest.raises(ValueError, match="color"):
+        axes.set_xticks([0, 1], color="red")
+    axes.set_xticks([], [])
+    assert [text.get_text() for text in axes.get_xticklabels()] == []
 
 
 def test_plain_axes_have_no_minor_ticks() -> None:

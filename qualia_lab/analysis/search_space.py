@@ -258,12 +258,10 @@ def _x_axis(axes: Axes, param: Param, scale: Scale, side: float) -> None:
     missing = param.missing > 0
     if missing:
         places, labels = [_MISSING, *places], [NOT_LOGGED.replace(" ", "\n"), *labels]
-    axes.set_xticks(places, labels, parse_math=False)
-    if sum(len(label) for label in labels) > 32:
-        axes.tick_params(axis="x", rotation=35)
-        for text in axes.get_xticklabels():
-            text.set_horizontalalignment("right")
-            text.set_rotation_mode("anchor")
+    slanted = sum(len(label) for label in labels) > 32
+    look: dict[str, Any] = {"ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    axes.set_xticks(places, labels, parse_math=False, **look)
+    axes.tick_params(axis="x", rotation=35 if slanted else 0)
     axes.set_xlim((_MISSING if missing else 0) - side, 1 + side)
 
 

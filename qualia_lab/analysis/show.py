@@ -13,9 +13,9 @@ from matplotlib.figure import Figure as _Figure
 from matplotlib.text import Text
 
 from qualia_lab.analysis.fonts import families_with, missing_glyphs
-from qualia_lab.analysis.labels import number
 from qualia_lab.analysis.layout import Once
 from qualia_lab.analysis.plain_axes import PlainAxes
+from qualia_lab.analysis.plain_tables import table_html, table_text
 from qualia_lab.text import markdown, visible
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINE_STYLES = ("-", "--", ":")
 GREY = "#9a9a9a"
 INK = "#333333"
-_LEFT = '<{0} style="text-align: left">{1}</{0}>'
 _SIDE_BY_SIDE = "display: flex; flex-wrap: wrap; gap: 0 2.5em; align-items: flex-start"
 
 
@@ -67,61 +66,18 @@ class Report:
     absent: str = ""
 
     def __repr__(self) -> str:
-        parts = [f"{caption}\n{_table_text(table)}" for caption, table in self.tables]
+        parts = [f"{caption}\n{table_text(table)}" for caption, table in self.tables]
         return "\n\n".join([*parts, self.absent]).strip()
 
     def _repr_html_(self) -> str:
         # The classes keep MathJax from typesetting what somebody logged between dollar signs.
         parts = [f'<div class="tex2jax_ignore mathjax_ignore" style="{_SIDE_BY_SIDE}">']
         for caption, table in self.tables:
-            parts.append(f"<div><h4>{html.escape(caption)}</h4>{_table_html(table)}</div>")
+            parts.append(f"<div><h4>{html.escape(caption)}</h4>{table_html(table)}</div>")
         parts.append("</div>")
         if self.absent:
             parts.append(f"<p><em>{html.escape(visible(self.absent))}</em></p>")
         return "\n".join(parts)
-
-
-def _texts(table: pd.DataFrame) -> list[tuple[str, str]] | None:
-    """Names and values of a table that has nothing but these, and whose texts stand as they are.
-
-    A notebook has three of these for each run, and pandas takes its time to write one.
-    """
-    if list(table.columns) != ["value"] or not len(table):
-        return None
-    rows = list(zip(table.index, table["value"], strict=True))
-    return rows if all(_is_plain(one) for row in rows for one in row) else None
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable() and value == " ".join(value.split())
-
-
-def _table_text(table: pd.DataFrame) -> str:
-    """A table as pandas writes it."""
-    rows = _texts(table)
-    if rows is None:
-        return table.to_string()
-    name = max(len(one) for one, _ in rows)
-    value = max(len("value"), *(1 + len(one) for _, one in rows))
-    return "\n".join(f"{one:<{name}} {text:>{value}}" for one, text in [("", "value"), *rows])
-
-
-def _table_html(table: pd.DataFrame) -> str:
-    """A table as pandas writes it, texts to the left; one column of values explains itself."""
-    rows = _texts(table)
-    if rows is not None:
-        lines = (
-            f"    <tr>\n      {_LEFT.format('th', html.escape(name, quote=False))}\n"
-            f"      {_LEFT.format('td', html.escape(value, quote=False))}\n    </tr>\n"
-            for name, value in rows
-        )
-        return f'<table class="dataframe">\n  <tbody>\n{"".join(lines)}  </tbody>\n</table>'
-    values = list(table.columns) == ["value"]
-    shown = table.to_html(border=0, index_names=False, header=not values, float_format=number)
-    if not len(table.select_dtypes("number").columns):
-        shown = shown.replace("<td>", '<td style="text-align: left">')
-        shown = shown.replace("<th>", '<th style="text-align: left">')
-    return shown
 
 
 class Figure(_Figure):
