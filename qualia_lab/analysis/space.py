@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
@@ -150,11 +151,13 @@ def varied_params(params: pd.DataFrame) -> tuple[Param, ...]:
     five values, which a random search would make such a pair by itself, that is asked for only
     where they also rise together, or one falls as the other rises.
     """
-    found = [
-        one
-        for name in params.columns
-        if not is_seed(str(name)) and (one := _param(str(name), params[name]))
-    ]
+    kept = ((str(name), texts) for name, texts in params.items() if not is_seed(str(name)))
+    return _varied(tuple((name, tuple(texts.tolist())) for name, texts in kept))
+
+
+@lru_cache(maxsize=4)  # the functions of a notebook ask one after the other for the same
+def _varied(columns: tuple[tuple[str, tuple[object, ...]], ...]) -> tuple[Param, ...]:
+    found = [one for name, texts in columns if (one := _param(name, texts))]
     alike: dict[bytes, list[Param]] = defaultdict(list)
     for one in found:
         alike[pd.factorize(one.codes)[0].tobytes()].append(one)
@@ -181,9 +184,9 @@ def _either_way(codes: np.ndarray) -> bytes:
     return min(codes.tobytes(), turned.tobytes())
 
 
-def _param(name: str, texts: pd.Series[str]) -> Param | None:
+def _param(name: str, texts: Sequence[object]) -> Param | None:
     """A param that has two values or more, not logged being one; else None."""
-    raw, values = pd.factorize(texts)
+    raw, values = pd.factorize(np.array(texts, dtype=object))
     here = int((raw >= 0).sum())
     if len(values) + (here < len(raw)) < 2:
         return None
