@@ -182,20 +182,21 @@ def metric_at_best(runs: RunSet, metric: str | None, most: int = 20) -> pd.DataF
     points = runs.history(metric, run_ids=order[:most])
     way = runs.direction(metric)
     labels = run_labels(runs)
+    of_run = points["run_id"].to_numpy(dtype=object)
+    values, steps = points["value"].to_numpy(), points["step"].to_numpy()
     rows = {}
     for run_id in order[:most]:
-        mine = points[points["run_id"] == run_id]
-        finite = mine[np.isfinite(mine["value"])]
+        mine = np.flatnonzero(of_run == run_id)
+        finite = mine[np.isfinite(values[mine])]
         last = float(runs.metrics[metric][run_id])
-        if finite.empty:
+        if not len(finite):
             rows[labels[run_id]] = [last, "", "", float("nan"), float("nan"), len(mine)]
             continue
-        low, high = finite["value"].idxmin(), finite["value"].idxmax()
+        low, high = finite[values[finite].argmin()], finite[values[finite].argmax()]
         place = {"min": low, "max": high, None: None}[way]
-        best = "" if place is None else finite["value"][place]
-        step = "" if place is None else finite["step"][place]
-        ends = [finite["value"][low], finite["value"][high]]
-        rows[labels[run_id]] = [last, best, step, *ends, len(mine)]
+        best = "" if place is None else values[place]
+        step = "" if place is None else steps[place]
+        rows[labels[run_id]] = [last, best, step, values[low], values[high], len(mine)]
     columns = ["last", "best", "at step", "min", "max", "points"]
     of = f" ({len(rows):,} of {len(order):,} runs)" if len(rows) < len(order) else ""
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
