@@ -115,14 +115,15 @@ def _unfinished(runs: RunSet) -> Iterator[Finding]:
 
 
 def _gone(runs: RunSet) -> Iterator[Finding]:
-    missing = runs.coverage.missing
+    coverage = runs.coverage
+    missing = coverage.missing
     if missing:
         yield Finding(
             severity="warning",
             what=f"{len(missing):,} runs are gone from the store",
             evidence=", ".join(one[:8] for one in missing[:_MOST_NAMED]),
         )
-    for line in runs.coverage.warnings:
+    for line in coverage.warnings:
         yield Finding(severity="warning", what="reading the runs gave a warning", evidence=line)
 
 

@@ -396,6 +396,8 @@ def _sets_apart(values: pd.Series[str]) -> bool:
 
 def _data(runs: RunSet) -> pd.Series[str]:
     """The data of each run that logged any: names, with digests where one name has several."""
+    if runs.datasets.empty:
+        return pd.Series(dtype="object")
     frame = runs.datasets.fillna({"name": "", "digest": ""})
     frame = frame.drop_duplicates(["run_id", "name", "digest"])
     several = frame.groupby("name")["digest"].transform("nunique") > 1

@@ -217,8 +217,8 @@ def _param(name: str, texts: Sequence[object]) -> Param | None:
 
 def names_single_runs(texts: pd.Series[str]) -> bool:
     """Whether a param is an id or a path: no number, and hardly a value twice."""
-    values = texts.dropna().unique()
-    if not _hardly_twice(int(texts.notna().sum()), len(values)):
+    codes, values = pd.factorize(texts.to_numpy(dtype=object))
+    if not _hardly_twice(int((codes >= 0).sum()), len(values)):
         return False
     return any(_drawable(str(one)) is None for one in values)
 
