@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 
 from qualia_lab.analysis.finding import findings
-from qualia_lab.analysis.groups import compare_groups, group_chart, group_labels, lead, spread
+from qualia_lab.analysis.groups import (
+    compare_groups,
+    group_chart,
+    group_labels,
+    lead,
+    repeated,
+    spread,
+)
 from qualia_lab.analysis.importance import WhatMatters, what_matters
 from qualia_lab.analysis.labels import number, plain, rough, run_labels, with_spread
 from qualia_lab.analysis.show import COLOURS, GREY, Figure, Note, Points, dress
@@ -51,14 +58,9 @@ def standings(runs: RunSet, metric: str | None = None, by: str | None = None) ->
     """The eight best settings by ``metric``, a dot a run; or the runs, where none were repeated."""
     if metric is None:
         return Note("None of these runs logged a metric to rank them by.")
-    if metric in runs.metric_names and _repeated(compare_groups(runs, metric, by), by):
+    if metric in runs.metric_names and repeated(runs, metric, by):
         return group_chart(runs, metric, by, most=_MOST_ROWS)
     return _run_chart(runs, metric)
-
-
-def _repeated(table: pd.DataFrame, by: str | None) -> bool:
-    """Whether there are settings to compare. Where no two runs share one, a run is a setting."""
-    return len(table) > 1 and (by is not None or bool((table["n"] > 1).any()))
 
 
 def _states(runs: RunSet) -> str:
@@ -89,9 +91,8 @@ def _ranking(runs: RunSet, metric: str, by: str | None) -> Iterator[tuple[str, s
     yield "Best", _best(runs, metric, values)
     if len(values) > 1:
         yield "By how much", _ahead(runs, metric, values)
-    table = compare_groups(runs, metric, by)
-    if _repeated(table, by):
-        yield from _settings(runs, metric, table, by)
+    if repeated(runs, metric, by):
+        yield from _settings(runs, metric, compare_groups(runs, metric, by), by)
     matter = what_matters(runs, metric)
     if matter is not None:
         yield "Goes with it", _matter(matter)

@@ -132,6 +132,17 @@ def compare_groups(
     return table.rename_axis(index="group", columns=f"{plain(metric)}, against {base}")
 
 
+def repeated(runs: RunSet, metric: str, by: str | None = None) -> bool:
+    """Whether there are groups to compare by a metric: two or more, and one of several runs.
+
+    Where no two runs share a setting, each is a group of its own; asked for by a param, all count.
+    The arguments are those of ``compare_groups``, which takes a rank test for each group.
+    """
+    labels = group_labels(runs, by)
+    counts = labels[_of_groups(runs, metric, labels).index].value_counts()
+    return len(counts) > 1 and (by is not None or bool(counts.iloc[0] > 1))
+
+
 _COLUMNS = {
     "n": "int64",
     "mean": "float64",
