@@ -137,8 +137,12 @@ def main() -> None:
             lines.append(measure(runs, rounds, Path(name)).line())
             print(lines[-1], flush=True)
     intro = "# Executing notebooks\n\nWritten by `make bench`; what is measured and how: "
-    intro += "[executing.py](executing.py). A bare kernel only imports pandas and matplotlib. At any number of runs the notebook is to stay under "
-    intro += "2 MB, and its page under 1.5 times that.\n\n"
+    intro += (
+        "[executing.py](executing.py). A bare kernel only imports pandas and matplotlib. At any "
+    )
+    intro += (
+        "number of runs the notebook is to stay under 2 MB, and its page under 1.5 times that.\n\n"
+    )
     on = f"Python {platform.python_version()}, pandas {version('pandas')}, matplotlib "
     on += f"{version('matplotlib')}, {os.cpu_count()} cores, {platform.system()}."
     (HERE / "EXECUTING.md").write_text(
