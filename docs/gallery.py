@@ -121,8 +121,8 @@ def take(page: browser.Page, folder: Path) -> dict[str, tuple[str, bool]]:
 
 
 def save(shot: Path, path: Path) -> None:
-    """256 colours: a third of the size."""
-    few = Image.open(shot).convert("RGB").quantize(method=Image.Quantize.FASTOCTREE, dither=0)
+    """256 colours: a third of the size. Chosen for cover, or faint lines would be white."""
+    few = Image.open(shot).convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE, dither=0)
     few.save(path, optimize=True)
 
 

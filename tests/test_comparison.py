@@ -200,7 +200,9 @@ def test_side_by_side_is_written_as_html_and_as_text(empty_store: Path) -> None:
     ]
     assert heads == ["", "b", "<i> (baseline)", "m", "x"]
     look = "white-space: pre-line; text-align: right"
-    assert f'<td style="{look}; font-weight: bold">0.25 ★\n-0.25, -50.0%</td>' in table.to_html()
+    assert (
+        f'<td style="{look}; font-weight: bold">0.25&nbsp;★\n-0.25, -50.0%</td>' in table.to_html()
+    )
     assert f'<td style="{look}">0.5</td>' in table.to_html()
     assert "<i>" not in table.to_html()
     assert table._repr_html_() == table.to_html()

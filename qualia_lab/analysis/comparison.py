@@ -124,7 +124,9 @@ class SideBySide:
 def _cell(text: str) -> str:
     bold = "; font-weight: bold" if _BEST_MARK in text else ""
     look = f"white-space: pre-line; text-align: right{bold}"
-    return f'<td style="{look}">{html.escape(text)}</td>'
+    # A star alone on a line, as in a narrow column, would be taken for one of the line below.
+    shown = html.escape(text).replace(f" {_BEST_MARK}", f"&nbsp;{_BEST_MARK}")
+    return f'<td style="{look}">{shown}</td>'
 
 
 def metrics_side_by_side(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from bs4 import Tag
 
 _MOST_COLUMNS, _MOST_ROWS = 12, 60
-_NUMBER = re.compile(r"[-+]?(\d[\d,]*\.?\d*([eE][-+]?\d+)?|inf|nan|NaN)( ?%| ★)?\Z")
+_NUMBER = re.compile(r"[-+]?(\d[\d,]*\.?\d*([eE][-+]?\d+)?|inf|nan|NaN)( ?%|[ \xa0]★)?\Z")
 _TAGS = re.compile(r"<[^>]*>")
 
 
