@@ -208,6 +208,20 @@ def test_a_changed_look_is_drawn() -> None:
     assert not any(ticks_of(figure))
 
 
+def test_cleared_axes_look_as_those_of_matplotlib() -> None:
+    pictures = []
+    for kind in (Axes, PlainAxes):
+        figure = Figure("ticks", figsize=(4, 3))
+        axes = figure.add_subplot(axes_class=kind)
+        axes.set_xticks([0, 1], ["a", "b"], ha="right")
+        dress(axes, "ticks")
+        before = figure.png()
+        axes.clear()
+        pictures.append(figure.png())
+        assert before != pictures[-1]
+    assert pictures[0] == pictures[1]
+
+
 def test_ticks_need_as_many_names() -> None:
     axes = Figure("ticks", figsize=(4, 3)).add_subplot()
     with pytest.raises(ValueError, match="2 ticks, but 1 labels"):
