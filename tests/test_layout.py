@@ -102,6 +102,22 @@ def test_a_long_caption_is_moved_to_where_there_is_room() -> None:
     assert axes.xaxis.label.get_window_extent(renderer).x1 <= figure.bbox.width
 
 
+def test_a_name_beside_axes_with_a_line_to_its_point_is_not_cut() -> None:
+    figure = Figure("names", figsize=(9, 4))
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], "o")
+    named = axes.annotate(
+        "a name of a run", (1, 1), xytext=(1.03, 0.5), textcoords="axes fraction",
+        arrowprops={"arrowstyle": "-"},
+    )  # fmt: skip
+    clipped = axes.annotate(LONG, (1, 0), annotation_clip=True, clip_on=True)
+    dress(axes, "dots")
+    drawn(figure)
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    assert named.get_window_extent(renderer).x1 <= figure.bbox.width
+    assert clipped.get_window_extent(renderer).x1 > figure.bbox.width
+
+
 def test_labels_that_leave_no_room_are_cut_and_not_the_axes() -> None:
     figure = Figure("no room", figsize=(2, 1))
     axes = figure.add_subplot()

@@ -107,7 +107,7 @@ def _around(axes: Axes, renderer: RendererBase) -> _Margins:
     offset = axes.yaxis.get_offset_text()
     lift = top if offset.get_visible() and offset.get_text() else 0.0
     more: list[BboxBase] = [
-        text.get_window_extent(renderer) for text in axes.texts if not text.get_clip_on()
+        text.get_window_extent(renderer) for text in axes.texts if not _is_clipped(text)
     ]
     legend = axes.get_legend()
     if legend is not None:
@@ -116,6 +116,12 @@ def _around(axes: Axes, renderer: RendererBase) -> _Margins:
     found = zip((left, right, bottom, top), _outside(own, more), strict=True)
     left, right, bottom, top = (max(pair) for pair in found)
     return _Margins(left=left, right=right, bottom=bottom, top=top)
+
+
+def _is_clipped(text: Text) -> bool:
+    """Whether it ends where its axes do; annotations say that they are clipped, but to nothing."""
+    edges = text.get_clip_box(), text.get_clip_path()
+    return text.get_clip_on() and any(one is not None for one in edges)
 
 
 def _ticks(axis: Axis, renderer: RendererBase) -> BboxBase | None:
